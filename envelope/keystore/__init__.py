@@ -1,0 +1,1 @@
+"""The local keystore: wrapping keys in one file, for development, tests, single machines and backups."""
