@@ -1,0 +1,62 @@
+"""What a client was told once, checked where it is made."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from envelope.errors import InvalidArgument
+from envelope.message.body import MAX_FRAME_LENGTH_BYTES
+from envelope.suites import CommitmentPolicy
+
+__all__ = ["Options", "check_count"]
+
+DEFAULT_FRAME_LENGTH_BYTES = 256 * 1024
+"""From here on frames run at the speed of the bare cipher; docs/decisions/0003-frame-length.md."""
+
+DEFAULT_MAX_ENCRYPTED_DATA_KEYS = 32
+"""Each may cost a call to KMS before anything is authenticated."""
+
+DEFAULT_MAX_FRAME_BYTES = 64 * 1024 * 1024
+"""So much must be held before it can be authenticated; docs/decisions/0004-limits.md."""
+
+MAX_ENCRYPTED_DATA_KEYS = 65_535
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """The options of a client; `Client` documents them."""
+
+    commitment_policy: CommitmentPolicy = CommitmentPolicy.REQUIRE_ENCRYPT_REQUIRE_DECRYPT
+    max_encrypted_data_keys: int = DEFAULT_MAX_ENCRYPTED_DATA_KEYS
+    max_frame_bytes: int = DEFAULT_MAX_FRAME_BYTES
+    decrypt_unsigned_only: bool = False
+    allow_net_4_0_0_messages: bool = False
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.commitment_policy, CommitmentPolicy):
+            raise InvalidArgument(
+                f"commitment_policy must be an envelope.CommitmentPolicy, not {type(self.commitment_policy).__name__}"
+            )
+        check_count("max_encrypted_data_keys", self.max_encrypted_data_keys, 1, MAX_ENCRYPTED_DATA_KEYS)
+        check_count("max_frame_bytes", self.max_frame_bytes, 1, MAX_FRAME_LENGTH_BYTES)
+        for name in ("decrypt_unsigned_only", "allow_net_4_0_0_messages"):
+            if not isinstance(getattr(self, name), bool):
+                raise InvalidArgument(f"{name} must be True or False, not {type(getattr(self, name)).__name__}")
+
+
+def check_count(name: str, value: object, least: int, most: int) -> int:
+    """Return a whole number in its range, or raise `InvalidArgument` that names the option, the value and the range."""
+    if type(value) is not int:
+        raise InvalidArgument(f"{name} must be a whole number, not {type(value).__name__}")
+    if not least <= value <= most:
+        raise InvalidArgument(f"{name} must be {least:,} to {most:,}, not {value:,}")
+    return value
+
+
+def check_frame_length(value: object) -> int:
+    """The frame length of one message."""
+    return (
+        DEFAULT_FRAME_LENGTH_BYTES
+        if value is None
+        else check_count("frame_length_bytes", value, 1, MAX_FRAME_LENGTH_BYTES)
+    )
