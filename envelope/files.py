@@ -1,0 +1,56 @@
+"""Files: the same streams, with the target replaced as a whole or not at all."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import BinaryIO, TypeVar
+
+from envelope.errors import InvalidArgument
+from envelope.replacement import check_path, replacing, translated_os_errors
+
+__all__ = ["convert_file"]
+
+CIPHERTEXT_MODE = 0o666
+"""Less the umask, like any new file: it is encrypted."""
+PLAINTEXT_MODE = 0o600
+"""What was worth encrypting is for its owner."""
+
+_T = TypeVar("_T")
+
+
+def convert_file(
+    source_path: object,
+    destination_path: object,
+    convert: Callable[[BinaryIO, BinaryIO], _T],
+    *,
+    new_mode: int,
+) -> _T:
+    """Write what `convert` makes of one file into another, which is as it was if anything fails.
+
+    Raises:
+        InvalidArgument: a path is none, both are the same file, or one is a directory or a device.
+        StreamFailed: the operating system refuses; the target is as it was.
+    """
+    source = check_path(source_path, "source_path")
+    destination = check_path(destination_path, "destination_path")
+    _refuse_same(source, destination)
+    with (
+        translated_os_errors("read", source),
+        source.open("rb", buffering=0) as reading,
+        translated_os_errors("write", destination),
+        replacing(destination, new_mode=new_mode) as writing,
+    ):
+        return convert(reading, writing)
+
+
+def _refuse_same(source: Path, destination: Path) -> None:
+    with translated_os_errors("read", source):
+        try:
+            is_same = source.samefile(destination)
+        except FileNotFoundError:
+            is_same = False
+    if is_same:
+        raise InvalidArgument(
+            f"source and destination are the same file: {str(source)!r}", hint="write to another path, then rename it"
+        )
