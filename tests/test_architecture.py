@@ -1,0 +1,95 @@
+"""The layout that docs/architecture.md draws: no import goes up, there are no circles, each door is the only one."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+
+# From the bottom to the top. A unit may import from the floors below its own, and from itself.
+FLOORS = (
+    {"errors"},
+    {"suites", "context", "replacement"},
+    {"materials"},
+    {"message", "crypto", "key_names", "binary_files"},
+    {"keystore", "spool"},
+    {"keyrings"},
+    {"engine"},
+    {"message_source", "encrypting_writer", "ranges", "files"},
+    {"streams", "decrypting_reader"},
+    {"client"},
+    {""},  # envelope/__init__.py
+)
+DOORS = {"cryptography": "envelope/crypto", "boto3": "envelope/aws", "botocore": "envelope/aws"}
+
+SOURCES = sorted([*ROOT.glob("envelope/**/*.py"), *ROOT.glob("secrets/**/*.py")])
+
+
+def imported_names(source: Path) -> Iterator[str]:
+    for node in ast.walk(ast.parse(source.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{source}: a relative import"
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def unit_of(module: str) -> str:
+    return module.partition(".")[2].partition(".")[0]
+
+
+def floor_of(unit: str) -> int:
+    return next(number for number, units in enumerate(FLOORS) if unit in units)
+
+
+def module_of(source: Path) -> str:
+    return ".".join(source.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+
+
+@pytest.mark.parametrize(
+    "source", sorted(ROOT.glob("envelope/**/*.py")), ids=lambda source: str(source.relative_to(ROOT))
+)
+def test_no_import_goes_up_a_floor_or_sideways(source: Path) -> None:
+    own = unit_of(module_of(source))
+    for name in imported_names(source):
+        assert not name.startswith("envelope_secrets"), "envelope never imports envelope_secrets"
+        if name.startswith("envelope.") and unit_of(name) != own:
+            assert floor_of(unit_of(name)) < floor_of(own), f"{source} imports {name}"
+
+
+def test_there_are_no_circles_inside_a_package() -> None:
+    modules = {module_of(source): source for source in SOURCES}
+    remaining = {
+        module: {known for name in imported_names(source) for known in modules if name.startswith(f"{known}.")}
+        - {module}
+        for module, source in modules.items()
+    }
+    for package in ("envelope", *[module for module in modules if modules[module].name == "__init__.py"]):
+        for imports in remaining.values():
+            imports.discard(package)  # importing a module of a package is not importing from the package
+    while ready := {module for module, imports in remaining.items() if not imports & remaining.keys()}:
+        remaining = {module: imports for module, imports in remaining.items() if module not in ready}
+    assert not remaining, "these import one another"
+
+
+@pytest.mark.parametrize("library", DOORS)
+def test_a_library_comes_in_by_one_door(library: str) -> None:
+    users = {
+        str(source.relative_to(ROOT).parent)
+        for source in SOURCES
+        for name in imported_names(source)
+        if name.split(".")[0] == library
+    }
+    assert users <= {DOORS[library]}
+
+
+def test_secrets_is_a_source_root_and_no_package() -> None:
+    assert not (ROOT / "secrets" / "__init__.py").exists()
+
+
+def test_no_file_has_more_than_one_idea() -> None:
+    long = [str(source) for source in SOURCES if len(source.read_text().splitlines()) > 400]
+    shapeless = [str(s) for s in SOURCES if s.stem in ("utils", "helpers", "common", "base", "misc", "types")]
+    assert not long + shapeless
