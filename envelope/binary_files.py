@@ -9,10 +9,12 @@ import io
 from collections.abc import Callable
 from typing import Any
 
-from envelope.errors import InvalidArgument, StreamFailed
+from envelope.errors import EnvelopeError, InvalidArgument, StreamFailed
 from envelope.replacement import translated_os_errors
 
 __all__ = ["as_view", "checked_reader", "checked_writer", "fill"]
+
+_OTHER_THINGS = (io.TextIOBase, str, bytes, type)
 
 ReadInto = Callable[[memoryview], int]
 WriteAll = Callable[[memoryview], None]
@@ -30,14 +32,16 @@ def as_view(data: object, name: str) -> memoryview:
 
 def checked_reader(file: Any, name: str) -> ReadInto:
     """A function that reads some bytes of `file` into a view and returns how many; 0 at the end."""
-    _refuse_text(file, name)
+    _refuse_other_things(file, name)
     for method in ("readinto1", "readinto"):
+        # The methods that a class inherits from io.BufferedIOBase call read1 or read and copy.
+        inherited = getattr(type(file), method, None) is getattr(io.BufferedIOBase, method)
         read_into = getattr(file, method, None)
-        if callable(read_into):
-            return lambda view: _checked_count(_read(read_into, view), len(view), name)
+        if callable(read_into) and not inherited:
+            return lambda view: _checked_count(_call("read", read_into, view), len(view), name)
     read = getattr(file, "read", None)
     if callable(read):
-        return lambda view: _copy_read(_read(read, len(view)), view, name)
+        return lambda view: _copy_read(_call("read", read, len(view)), view, name)
     raise InvalidArgument(
         f"{name} must be a binary file to read from, not {type(file).__name__}",
         hint='open(path, "rb"), or io.BytesIO(data)',
@@ -46,7 +50,7 @@ def checked_reader(file: Any, name: str) -> ReadInto:
 
 def checked_writer(file: Any, name: str) -> WriteAll:
     """A function that writes a whole view to `file`."""
-    _refuse_text(file, name)
+    _refuse_other_things(file, name)
     write = getattr(file, "write", None)
     if not callable(write):
         raise InvalidArgument(
@@ -54,7 +58,31 @@ def checked_writer(file: Any, name: str) -> WriteAll:
             hint='open(path, "wb"), or io.BytesIO()',
         )
     is_raw = isinstance(file, io.RawIOBase)
-    return lambda view: _write_all(write, view, is_raw)
+    return lambda view: _write_all(write, view, is_raw, name)
+
+
+def seekable_extent(file: Any, name: str) -> tuple[int, int]:
+    """Where a seekable file stands and where it ends; it stands there again afterwards.
+
+    Raises:
+        InvalidArgument: it cannot seek.
+    """
+    can_seek = getattr(file, "seekable", lambda: callable(getattr(file, "seek", None)))
+    if isinstance(file, _OTHER_THINGS) or not _call("seek", lambda _: can_seek(), None):
+        raise InvalidArgument(
+            f"{name} must be a binary file that can seek", hint="a pipe or a response body has to be saved first"
+        )
+    start = _call("seek", lambda _: file.tell(), None)
+    end = _call("seek", lambda _: file.seek(0, io.SEEK_END), None)
+    if type(start) is not int or type(end) is not int:
+        raise InvalidArgument(f"{name} does not say where it stands")
+    seek(file, start)
+    return start, end
+
+
+def seek(file: Any, offset: int) -> None:
+    """Let a file stand at an offset."""
+    _call("seek", file.seek, offset)
 
 
 def fill(read_into: ReadInto, view: memoryview) -> int:
@@ -68,27 +96,32 @@ def fill(read_into: ReadInto, view: memoryview) -> int:
     return filled
 
 
-def _refuse_text(file: Any, name: str) -> None:
-    if isinstance(file, (io.TextIOBase, str, bytes)):
+def _refuse_other_things(file: Any, name: str) -> None:
+    if isinstance(file, _OTHER_THINGS):
         raise InvalidArgument(
             f"{name} must be a binary file, not {type(file).__name__}",
             hint='open files with "rb" or "wb"; encrypt_file takes paths, encrypt takes bytes',
         )
 
 
-def _read(method: Callable[[Any], Any], argument: object) -> Any:
-    with translated_os_errors("read"):
+def _call(action: str, method: Callable[[Any], Any], argument: object) -> Any:
+    """Call a method of a file of anybody's, whose exceptions can be anything."""
+    with translated_os_errors(action):
         try:
             return method(argument)
-        except ValueError as error:  # what a closed file raises
-            raise StreamFailed("cannot read: the file is closed, or not open for reading") from error
+        except (OSError, EnvelopeError):
+            raise
+        except ValueError as error:  # what closed files raise
+            raise StreamFailed(f"cannot {action}: the file is closed, or not open for that") from error
+        except Exception as error:
+            raise StreamFailed(f"cannot {action}: {type(error).__name__}", hint="the cause is chained") from error
 
 
 def _checked_count(count: object, most: int, name: str) -> int:
     if count is None:
         raise _non_blocking(name)
     if type(count) is not int or not 0 <= count <= most:
-        raise StreamFailed(f"{name} says that it read {count!r:.40} of {most:,} bytes")
+        raise StreamFailed(f"{name} does not say how many of {most:,} bytes it read")
     return count
 
 
@@ -102,18 +135,16 @@ def _copy_read(data: object, view: memoryview, name: str) -> int:
     return len(source)
 
 
-def _write_all(write: Callable[[memoryview], object], view: memoryview, is_raw: bool) -> None:
-    with translated_os_errors("write"):
-        try:
-            while len(view):
-                count = write(view)
-                if count is None and is_raw:
-                    raise _non_blocking("destination")
-                if type(count) is not int or count >= len(view):  # many writers return nothing
-                    return
-                view = view[max(count, 0) :]
-        except ValueError as error:
-            raise StreamFailed("cannot write: the file is closed, or not open for writing") from error
+def _write_all(write: Callable[[memoryview], object], view: memoryview, is_raw: bool, name: str) -> None:
+    while len(view):
+        count = _call("write", write, view)
+        if count is None:
+            if is_raw:
+                raise _non_blocking(name)
+            return  # many writers return nothing and have taken all
+        if type(count) is not int or count <= 0:
+            raise StreamFailed(f"{name} does not say how many of {len(view):,} bytes it took")
+        view = view[count:]  # a writer that encodes may have counted more
 
 
 def _non_blocking(name: str) -> StreamFailed:

@@ -9,7 +9,7 @@ from functools import lru_cache, partial
 from typing import BinaryIO
 
 from envelope import files, ranges, streams
-from envelope.binary_files import as_view, checked_reader, checked_writer
+from envelope.binary_files import as_view, checked_reader, checked_writer, seek, seekable_extent
 from envelope.context import EMPTY_CONTEXT, EncryptionContext, check_context, check_names, context_items
 from envelope.decrypting_reader import DecryptingReader
 from envelope.encrypting_writer import EncryptingWriter
@@ -21,6 +21,7 @@ from envelope.engine.options import (
     DEFAULT_MAX_FRAME_BYTES,
     Options,
     check_count,
+    check_flag,
 )
 from envelope.errors import EnvelopeError, KeyUnavailable
 from envelope.keyrings.protocol import Keyring, check_keyring
@@ -235,8 +236,8 @@ class Client:
         Raises:
             As `decrypt`; StreamFailed: the file cannot be read.
         """
-        source = self._source(binary_file, encryption_context)
-        return DecryptingReader(source, early=release_plaintext_before_signature)
+        early = check_flag("release_plaintext_before_signature", release_plaintext_before_signature)
+        return DecryptingReader(self._source(binary_file, encryption_context), early=early)
 
     def encrypt_stream(
         self,
@@ -268,9 +269,10 @@ class Client:
 
         If it fails on an unsigned message, the frames written so far are authentic, but there were more.
         """
+        early = check_flag("release_plaintext_before_signature", release_plaintext_before_signature)
         write_all = checked_writer(destination, "destination")
         message = self._source(source, encryption_context)
-        streams.copy_decrypted(message, write_all, early=release_plaintext_before_signature)
+        streams.copy_decrypted(message, write_all, early=early)
         return _opened(message.decryptor)
 
     def encrypt_file(
@@ -332,7 +334,7 @@ class Client:
             As `decrypt`; PolicyRefused: the message is signed or not framed, and allows no random access.
         """
         checked_start, checked_length = ranges.check_range(start, length)
-        message_start, message_end = ranges.seekable_size(source)
+        message_start, message_end = seekable_extent(source, "source")
         read_into = checked_reader(source, "source")
         try:
             message = self._source(source, encryption_context)
@@ -346,7 +348,7 @@ class Client:
                 length=checked_length,
             )
         finally:
-            source.seek(message_start)
+            seek(source, message_start)
 
     def _encryptor(
         self, context: Context, suite: Suite | None, frame_length_bytes: int | None, unstored: Iterable[str]

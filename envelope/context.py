@@ -22,9 +22,6 @@ PUBLIC_KEY_NAME = "aws-crypto-public-key"
 MAX_SERIALIZED_BYTES = 65_535
 """The header counts the serialized pairs in two bytes."""
 
-MAX_PAIRS = MAX_SERIALIZED_BYTES // 5
-"""A pair takes two lengths of two bytes and a name of at least one."""
-
 _U16 = struct.Struct(">H")
 
 
@@ -41,8 +38,21 @@ class EncryptionContext(Mapping[str, str]):
     serialized: bytes
 
     def __init__(self, pairs: Mapping[str, str]) -> None:
+        """Take a copy of the pairs. Empty and reserved names may stand in it: a message can store them.
+
+        Raises:
+            InvalidArgument: not a mapping of text to text, text that UTF-8 cannot encode, or more than 65,535 bytes
+                serialized.
+        """
+        if not isinstance(pairs, Mapping):
+            raise _not_a_mapping(pairs)
         self._pairs = dict(pairs)
-        self.serialized = serialize_pairs(sorted((k.encode(), v.encode()) for k, v in pairs.items()))
+        if len(self._pairs) > MAX_SERIALIZED_BYTES:
+            raise _too_large()
+        encoded = sorted(_encoded_pair(name, value) for name, value in self._pairs.items())
+        self.serialized = serialize_pairs(encoded)
+        if len(self.serialized) > MAX_SERIALIZED_BYTES:
+            raise _too_large()
 
     def __getitem__(self, name: str) -> str:
         return self._pairs[name]
@@ -73,7 +83,7 @@ class EncryptionContext(Mapping[str, str]):
         Raises:
             InvalidArgument: together they take too many bytes.
         """
-        return _checked_size(EncryptionContext({**self._pairs, **pairs})) if pairs else self
+        return EncryptionContext({**self._pairs, **pairs}) if pairs else self
 
     def without(self, names: Iterable[str]) -> EncryptionContext:
         """This context less the pairs of those names."""
@@ -129,10 +139,7 @@ def context_items(context: object) -> tuple[tuple[str, str], ...]:
     if isinstance(context, EncryptionContext):
         return context.items_tuple()
     if not isinstance(context, Mapping):
-        raise InvalidArgument(
-            f"encryption context must be a mapping of str to str, not {type(context).__name__}",
-            hint='for example {"tenant": "42"}',
-        )
+        raise _not_a_mapping(context)
     return tuple(context.items())
 
 
@@ -179,16 +186,8 @@ def _remembered(items: tuple[tuple[str, str], ...], reserved_allowed: bool) -> E
 
 
 def _checked(items: tuple[tuple[str, str], ...], reserved_allowed: bool) -> EncryptionContext:
-    if len(items) > MAX_PAIRS:
-        raise _too_large()
-    for name, value in items:
-        if not isinstance(name, str):
-            raise InvalidArgument(f"an encryption context name must be str, not {type(name).__name__}")
-        if not isinstance(value, str):
-            raise InvalidArgument(
-                f"the encryption context value of {name!r} must be str, not {type(value).__name__}",
-                hint="numbers and identifiers are given as text: str(value)",
-            )
+    context = EncryptionContext(dict(items))
+    for name in context:
         if not name:
             raise InvalidArgument("an encryption context name is empty")
         if not reserved_allowed and name.startswith(RESERVED_PREFIX):
@@ -196,26 +195,35 @@ def _checked(items: tuple[tuple[str, str], ...], reserved_allowed: bool) -> Encr
                 f"the encryption context name {name!r} is reserved",
                 hint=f"names that begin with {RESERVED_PREFIX} belong to the message format",
             )
-        _check_encodable(name, value)
-    return _checked_size(EncryptionContext(dict(items)))
-
-
-def _check_encodable(name: str, value: str) -> None:
-    try:
-        size = max(len(name.encode()), len(value.encode()))
-    except UnicodeEncodeError as error:
-        raise InvalidArgument(
-            f"the encryption context pair {name!r} holds text that UTF-8 cannot encode",
-            hint="lone surrogates come from file names or broken decoding; clean the text first",
-        ) from error
-    if size > MAX_SERIALIZED_BYTES:
-        raise _too_large()
-
-
-def _checked_size(context: EncryptionContext) -> EncryptionContext:
-    if len(context.serialized) > MAX_SERIALIZED_BYTES:
-        raise _too_large()
     return context
+
+
+def _encoded_pair(name: object, value: object) -> tuple[bytes, bytes]:
+    if not isinstance(name, str):
+        raise InvalidArgument(f"an encryption context name must be str, not {type(name).__name__}")
+    if not isinstance(value, str):
+        raise InvalidArgument(
+            f"the encryption context value of {name!r:.200} must be str, not {type(value).__name__}",
+            hint="numbers and identifiers are given as text: str(value)",
+        )
+    try:
+        pair = name.encode(), value.encode()
+    except UnicodeEncodeError:
+        # Without its cause: that one holds the value.
+        raise InvalidArgument(
+            f"the encryption context pair {name!r:.200} holds text that UTF-8 cannot encode",
+            hint="lone surrogates come from file names or broken decoding; clean the text first",
+        ) from None
+    if max(map(len, pair)) > MAX_SERIALIZED_BYTES:
+        raise _too_large()
+    return pair
+
+
+def _not_a_mapping(context: object) -> InvalidArgument:
+    return InvalidArgument(
+        f"encryption context must be a mapping of str to str, not {type(context).__name__}",
+        hint='for example {"tenant": "42"}',
+    )
 
 
 def _too_large() -> InvalidArgument:

@@ -57,13 +57,14 @@ class DecryptingReader(io.BufferedIOBase):
         """
         return b"".join(self._chunks(size))
 
-    def read1(self, size: int = -1, /) -> bytes:
+    def read1(self, size: int | None = -1, /) -> bytes:
         """What is there of the current frame, or the next frame, at most `size` bytes; nothing only at the end."""
-        return self._take(size)
+        return self._take(_checked_size(size))
 
     def readinto(self, buffer: Any, /) -> int:
         """Fill `buffer` with plaintext; return how many bytes there are, fewer than asked for only at the end."""
         view = _writable_view(buffer)
+        self._check_usable()
         filled = 0
         while filled < len(view) and (count := self._take_into(view[filled:])):
             filled += count
@@ -71,7 +72,9 @@ class DecryptingReader(io.BufferedIOBase):
 
     def readinto1(self, buffer: Any, /) -> int:
         """Like `readinto`, with at most one frame."""
-        return self._take_into(_writable_view(buffer))
+        view = _writable_view(buffer)
+        self._check_usable()
+        return self._take_into(view)
 
     def __iter__(self) -> Iterator[bytes]:
         """The plaintext in pieces of a frame each."""
@@ -93,7 +96,7 @@ class DecryptingReader(io.BufferedIOBase):
         if self.closed:
             return
         try:
-            while not self._is_done and self._error is None and self._take(-1):
+            while not self._is_done and self._take(-1):
                 pass
         finally:
             self.abort()
@@ -112,18 +115,18 @@ class DecryptingReader(io.BufferedIOBase):
             self.abort()
 
     def __del__(self) -> None:
-        # The default would read the rest of a message that its reader has abandoned.
-        self._is_done = True
+        """Do not read the rest of a message that its reader has abandoned, as the inherited method would."""
 
     def _chunks(self, size: int | None) -> Iterator[bytes]:
-        wanted = -1 if size is None else size
-        while wanted and (chunk := self._take(wanted)):
+        wanted = _checked_size(size)
+        while chunk := self._take(wanted):
             yield chunk
             if wanted > 0:
                 wanted -= len(chunk)
 
     def _take(self, most: int) -> bytes:
         """Some bytes, at most `most` unless that is negative; none only at the end, or if none are asked for."""
+        self._check_usable()
         if most == 0:
             return b""
         if not self._rest:
@@ -142,6 +145,13 @@ class DecryptingReader(io.BufferedIOBase):
         view[: len(chunk)] = chunk
         return len(chunk)
 
+    def _check_usable(self) -> None:
+        """After a failure, fail again and hand out nothing more."""
+        if self.closed:
+            raise InvalidArgument("the reader is closed")
+        if self._error is not None:
+            raise self._error
+
     def _next_part(self) -> bytes:
         """The next part that is not empty; empty at the end."""
         while self._next_bytes() is not None:
@@ -155,11 +165,7 @@ class DecryptingReader(io.BufferedIOBase):
         return size
 
     def _guarded(self, step: Callable[[], _T]) -> _T:
-        """Run a step of the engine; after one that failed, fail again and hand out nothing more."""
-        if self.closed:
-            raise InvalidArgument("the reader is closed")
-        if self._error is not None:
-            raise self._error
+        """Run a step of the engine; remember if it failed."""
         try:
             return step()
         except EnvelopeError as error:
@@ -172,3 +178,11 @@ def _writable_view(buffer: object) -> memoryview:
     if view.readonly:
         raise InvalidArgument("buffer must be writable", hint="for example bytearray(65536)")
     return view
+
+
+def _checked_size(size: object) -> int:
+    if size is None:
+        return -1
+    if not isinstance(size, int):
+        raise InvalidArgument(f"size must be a whole number or None, not {type(size).__name__}")
+    return size

@@ -7,10 +7,13 @@ from typing import Any
 
 from envelope.binary_files import WriteAll, as_view
 from envelope.engine.encryptor import Encryptor
-from envelope.errors import InvalidArgument
+from envelope.errors import InvalidArgument, StreamFailed
 from envelope.message import body
 
 __all__ = ["EncryptingWriter"]
+
+_UNFINISHED = "the message is unfinished: an earlier write failed"
+_START_AGAIN = "encrypt again from the start"
 
 BATCH_BYTES = 1024 * 1024
 """So much is sealed between two writes where frames are smaller."""
@@ -41,7 +44,7 @@ class EncryptingWriter(io.BufferedIOBase):
         self._pending = bytearray()
         self._batch_bytes = batch_bytes(self.header.frame_length_bytes)
         self._out = bytearray()
-        self._is_aborted = False
+        self._has_failed = False
         write_all(memoryview(encryptor.header_bytes))
 
     def writable(self) -> bool:
@@ -56,11 +59,11 @@ class EncryptingWriter(io.BufferedIOBase):
         """
         self._check_open()
         view = as_view(data, "what is written")
-        self._check_length(self._written_bytes + len(view), is_last=False)
         try:
+            self._check_length(self._written_bytes + len(view), is_last=False)
             self._seal(view)
         except BaseException:
-            self._is_aborted = True
+            self._has_failed = True
             raise
         self._written_bytes += len(view)
         return len(view)
@@ -70,22 +73,21 @@ class EncryptingWriter(io.BufferedIOBase):
 
         Raises:
             InvalidArgument: less than `length` bytes were written.
-            StreamFailed: the file underneath does not take them.
+            StreamFailed: the file underneath does not take them, or did not take what was written before.
         """
         if self.closed:
             return
-        if not self._is_aborted:
-            try:
-                self._check_length(self._written_bytes, is_last=True)
-                self._flush_frames(memoryview(self._pending), is_last=True)
-                self._write_all(memoryview(self._encryptor.footer()))
-            finally:
-                self._is_aborted = True
-        super().close()
+        try:
+            if self._has_failed:
+                raise StreamFailed(_UNFINISHED, hint=_START_AGAIN)
+            self._check_length(self._written_bytes, is_last=True)
+            self._flush_frames(memoryview(self._pending), is_last=True)
+            self._write_all(memoryview(self._encryptor.footer()))
+        finally:
+            self.abort()
 
     def abort(self) -> None:
         """Close without the last frame: what was written so far is no message."""
-        self._is_aborted = True
         super().close()
 
     def __exit__(self, exception_type: object, *rest: object) -> None:
@@ -95,14 +97,13 @@ class EncryptingWriter(io.BufferedIOBase):
             self.abort()
 
     def __del__(self) -> None:
-        # The default would finish a message that its writer has abandoned.
-        self._is_aborted = True
+        """Do not finish a message that its writer has abandoned, as the inherited method would."""
 
     def _check_open(self) -> None:
-        if self.closed or self._is_aborted:
-            raise InvalidArgument(
-                "the writer is closed, or an earlier write failed", hint="encrypt again from the start"
-            )
+        if self.closed:
+            raise InvalidArgument("the writer is closed")
+        if self._has_failed:
+            raise InvalidArgument(_UNFINISHED, hint=_START_AGAIN)
 
     def _check_length(self, written: int, *, is_last: bool) -> None:
         if self._length is not None and (written > self._length or (is_last and written < self._length)):

@@ -7,45 +7,22 @@ length authenticate the total, so a message that was cut, even at the border of 
 
 from __future__ import annotations
 
-import io
 from typing import Any
 
-from envelope.binary_files import ReadInto, fill
+from envelope.binary_files import ReadInto, fill, seek
 from envelope.engine.decryptor import Decryptor
 from envelope.errors import InvalidArgument, PolicyRefused, StreamFailed
 from envelope.message import body
 from envelope.message.cursor import truncated
-from envelope.replacement import translated_os_errors
 
-__all__ = ["check_range", "open_range", "seekable_size"]
-
-
-def seekable_size(source: Any) -> tuple[int, int]:
-    """Where a seekable file stands and where it ends.
-
-    Raises:
-        InvalidArgument: it cannot seek.
-    """
-    try:
-        start = source.tell()
-        end = source.seek(0, io.SEEK_END)
-        source.seek(start)
-    except (AttributeError, io.UnsupportedOperation, TypeError) as error:
-        raise InvalidArgument(
-            "source must be a binary file that can seek", hint="a pipe or a response body has to be saved first"
-        ) from error
-    except (OSError, ValueError) as error:
-        raise StreamFailed("cannot seek in the source") from error
-    if type(start) is not int or type(end) is not int:
-        raise InvalidArgument("source does not say where it stands")
-    return start, end
+__all__ = ["check_range", "open_range"]
 
 
 def check_range(start: object, length: object) -> tuple[int, int]:
     """Offset and length of a range: whole numbers, not negative."""
     for name, value in (("start", start), ("length", length)):
         if type(value) is not int or value < 0:
-            raise InvalidArgument(f"{name} must be a whole number, not negative: {value!r:.40}")
+            raise InvalidArgument(f"{name} must be a whole number, not negative")
     return start, length  # type: ignore[return-value]  # both are int here
 
 
@@ -84,8 +61,7 @@ def open_range(
     def open_frame(index: int) -> bytes:
         offset = frames_start + index * stride
         size = min(stride, message_end - offset) if index < regular_frames else message_end - offset
-        with translated_os_errors("seek in the source"):
-            source.seek(offset)
+        seek(source, offset)
         frame = memoryview(bytearray(size))
         if fill(read_into, frame) != size:
             raise StreamFailed("the source became shorter while it was read")

@@ -69,6 +69,9 @@ class Spool:
         """Give memory and disk back."""
         self._file.close()
 
+    def __del__(self) -> None:
+        self.close()  # an abandoned reader has nobody else to do it
+
 
 def _iv(number: int) -> bytes:
     return number.to_bytes(12, "big")  # the key is fresh and each number is used once

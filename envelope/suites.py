@@ -57,7 +57,7 @@ class Suite(Enum):
     def __new__(
         cls,
         suite_id: int,
-        data_key_bytes: int,
+        data_key_bytes: int = 0,  # a look-up like Suite(0x0478) gives the identifier alone
         hkdf_hash: str | None = None,
         is_committing: bool = False,
         curve: str | None = None,

@@ -344,6 +344,8 @@ class Decryptor:
 def _check_unwrapped(unwrapped: object, data_key_bytes: int) -> bytes:
     if not isinstance(unwrapped, UnwrappedDataKey) or type(unwrapped.plaintext) is not bytes:
         raise KeyUnavailable(f"the keyring returned {type(unwrapped).__name__}, not an UnwrappedDataKey of bytes")
+    if not isinstance(unwrapped.unwrapped_by, UnwrappedBy):
+        raise KeyUnavailable("the keyring does not say who unwrapped the data key", hint="return an UnwrappedBy")
     if len(unwrapped.plaintext) != data_key_bytes:
         raise KeyUnavailable(
             f"the keyring returned a data key of {len(unwrapped.plaintext)} bytes; the suite needs {data_key_bytes}"

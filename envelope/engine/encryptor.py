@@ -93,9 +93,7 @@ def with_signing_key(plan: EncryptionPlan) -> tuple[EncryptionPlan, SigningKey |
     return replace(plan, request=request, stored=plan.stored.plus(pair)), key
 
 
-# A data-key cache gives the same data key for many messages: 256 blocks of some hundred bytes each.
-@lru_cache(maxsize=256)
-def _checked_block(
+def _block(
     suite_id: int, context_bytes: bytes, keys: tuple[EncryptedDataKey, ...], frame_length_bytes: int, most_keys: int
 ) -> bytes:
     """The block of a header; refuses what a keyring, possibly somebody else's, must not return."""
@@ -107,9 +105,29 @@ def _checked_block(
             hint="raise max_encrypted_data_keys of this client and of the clients that read its messages",
         )
     for key in keys:
-        if max(len(key.provider_id.encode()), len(key.provider_info), len(key.ciphertext)) > MAX_FIELD_BYTES:
-            raise KeyUnavailable(f"an encrypted data key has a field of more than {MAX_FIELD_BYTES:,} bytes")
+        _check_encrypted_data_key(key)
     return serialize_block(SUITES_BY_ID[suite_id], context_bytes, keys, frame_length_bytes)
+
+
+# A data-key cache gives the same data key for many messages: 256 blocks of some hundred bytes each.
+_remembered_block = lru_cache(maxsize=256)(_block)
+
+
+def _check_encrypted_data_key(key: object) -> None:
+    if not isinstance(key, EncryptedDataKey):
+        raise KeyUnavailable(f"the keyring returned {type(key).__name__}, not an EncryptedDataKey")
+    if not (_is(str, key.provider_id) and _is(bytes, key.provider_info, key.ciphertext)):
+        raise KeyUnavailable("an encrypted data key must have a provider id of str and two fields of bytes")
+    try:
+        longest = max(len(key.provider_id.encode()), len(key.provider_info), len(key.ciphertext))
+    except UnicodeEncodeError as error:
+        raise KeyUnavailable("an encrypted data key has a provider id that UTF-8 cannot encode") from error
+    if longest > MAX_FIELD_BYTES:
+        raise KeyUnavailable(f"an encrypted data key has a field of more than {MAX_FIELD_BYTES:,} bytes")
+
+
+def _is(kind: type, *values: object) -> bool:
+    return all(type(value) is kind for value in values)
 
 
 class Encryptor:
@@ -140,13 +158,17 @@ class Encryptor:
         """
         suite = plan.request.suite
         plaintext_key = _check_data_key(data_key, suite)
-        block = _checked_block(
+        parts = (
             suite.value,
             plan.stored.serialized,
             data_key.encrypted_data_keys,
             plan.frame_length_bytes,
             plan.max_encrypted_data_keys,
         )
+        try:
+            block = _remembered_block(*parts)
+        except TypeError:  # something unhashable, which cannot be right: say so properly
+            block = _block(*parts)
         # Random from the system each time: the message id separates the keys of two messages under one data key, and a
         # pool in this process would repeat after a fork or a restored snapshot.
         message_id = os.urandom(suite.message_id_bytes)
@@ -252,6 +274,8 @@ class Encryptor:
 def _check_data_key(data_key: object, suite: Suite) -> bytes:
     if not isinstance(data_key, DataKey) or type(data_key.plaintext) is not bytes:
         raise KeyUnavailable(f"the keyring returned {type(data_key).__name__}, not a DataKey of bytes")
+    if type(data_key.encrypted_data_keys) is not tuple:
+        raise KeyUnavailable("the keyring returned encrypted data keys that are no tuple")
     if len(data_key.plaintext) != suite.data_key_bytes:
         raise KeyUnavailable(
             f"the keyring returned a data key of {len(data_key.plaintext)} bytes; "

@@ -39,9 +39,15 @@ class Options:
             )
         check_count("max_encrypted_data_keys", self.max_encrypted_data_keys, 1, MAX_ENCRYPTED_DATA_KEYS)
         check_count("max_frame_bytes", self.max_frame_bytes, 1, MAX_FRAME_LENGTH_BYTES)
-        for name in ("decrypt_unsigned_only", "allow_net_4_0_0_messages"):
-            if not isinstance(getattr(self, name), bool):
-                raise InvalidArgument(f"{name} must be True or False, not {type(getattr(self, name)).__name__}")
+        check_flag("decrypt_unsigned_only", self.decrypt_unsigned_only)
+        check_flag("allow_net_4_0_0_messages", self.allow_net_4_0_0_messages)
+
+
+def check_flag(name: str, value: object) -> bool:
+    """Return True or False, or raise `InvalidArgument`: a setting like "no" would count as true."""
+    if not isinstance(value, bool):
+        raise InvalidArgument(f"{name} must be True or False, not {type(value).__name__}")
+    return value
 
 
 def check_count(name: str, value: object, least: int, most: int) -> int:
@@ -49,7 +55,8 @@ def check_count(name: str, value: object, least: int, most: int) -> int:
     if type(value) is not int:
         raise InvalidArgument(f"{name} must be a whole number, not {type(value).__name__}")
     if not least <= value <= most:
-        raise InvalidArgument(f"{name} must be {least:,} to {most:,}, not {value:,}")
+        shown = f"{value:,}" if value.bit_length() < 128 else "a much larger one"
+        raise InvalidArgument(f"{name} must be {least:,} to {most:,}, not {shown}")
     return value
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 
 from envelope.errors import InvalidArgument
-from envelope.keyrings.protocol import UnwrapRefused, shown_key_name, unwrap_first
+from envelope.keyrings.protocol import UnwrapRefused, shown_key, shown_key_name, unwrap_first
 from envelope.keyrings.raw_aes import AesWrappingKey, make_wrapping_key, stored_name
 from envelope.keystore.store import LocalKeystore, version_name
 from envelope.materials import DataKey, EncryptedDataKey, UnwrappedDataKey, UnwrapRequest, WrapRequest
@@ -60,7 +60,7 @@ class LocalKeyring:
     def _unwrap_one(self, key: EncryptedDataKey, associated_data: bytes) -> bytes:
         name, _, number = stored_name(key).rpartition("/")
         if key.provider_id != self._keystore.namespace or name != self._name:
-            raise UnwrapRefused(f"the data key is wrapped under another key, {key.provider_id}:{shown_key_name(key)}")
+            raise UnwrapRefused(f"the data key is wrapped under another key, {shown_key(key)}")
         version = self._keystore.known_version(name, int(number)) if _is_number(number) else None
         if version is None:
             raise UnwrapRefused(f"the keystore has no version {number} of key {name!r}")

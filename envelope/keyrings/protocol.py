@@ -18,6 +18,8 @@ from envelope.materials import (
     WrapRequest,
 )
 
+_SHOWN_CHARACTERS = 200
+
 __all__ = ["Keyring", "check_keyring", "unwrap_first"]
 
 
@@ -100,7 +102,7 @@ def check_unwrapped_length(plaintext: bytes, request: UnwrapRequest) -> None:
 
 def no_keyring_could(errors: tuple[Exception, ...], request: UnwrapRequest) -> KeyUnavailable:
     """The error of an unwrap for which there is nothing left to try."""
-    named = ", ".join(f"{key.provider_id}:{shown_key_name(key)}" for key in request.encrypted_data_keys[:3])
+    named = ", ".join(shown_key(key) for key in request.encrypted_data_keys[:3])
     more = ", ..." if len(request.encrypted_data_keys) > 3 else ""
     return KeyUnavailable(
         f"no keyring could unwrap the data key ({len(errors)} tried)",
@@ -109,7 +111,15 @@ def no_keyring_could(errors: tuple[Exception, ...], request: UnwrapRequest) -> K
     )
 
 
+def shown_key(key: EncryptedDataKey) -> str:
+    """Provider and key that an encrypted data key names, fit for an error text: anybody may have written them."""
+    return f"{_printable(key.provider_id)}:{shown_key_name(key)}"
+
+
 def shown_key_name(key: EncryptedDataKey) -> str:
     """The provider information as far as it is readable: a raw AES keyring puts binary fields behind the name."""
-    text = key.provider_info.split(b"\0", 1)[0].decode(errors="replace")
-    return "".join(character if character.isprintable() else "?" for character in text[:200])
+    return _printable(key.provider_info.split(b"\0", 1)[0].decode(errors="replace"))
+
+
+def _printable(text: str) -> str:
+    return "".join(character if character.isprintable() else "?" for character in text[:_SHOWN_CHARACTERS])

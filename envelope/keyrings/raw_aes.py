@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from envelope.crypto.gcm import AESGCM, InvalidTag
 from envelope.errors import InvalidArgument
 from envelope.key_names import check_key_name, check_namespace
-from envelope.keyrings.protocol import UnwrapRefused, shown_key_name, unwrap_first
+from envelope.keyrings.protocol import UnwrapRefused, shown_key, shown_key_name, unwrap_first
 from envelope.materials import (
     MAX_FIELD_BYTES,
     DataKey,
@@ -53,7 +53,7 @@ class AesWrappingKey:
         name = self.name.encode()
         info = key.provider_info
         if key.provider_id != self.namespace or not info.startswith(name):
-            raise UnwrapRefused(f"the data key is wrapped under another key, {key.provider_id}:{shown_key_name(key)}")
+            raise UnwrapRefused(f"the data key is wrapped under another key, {shown_key(key)}")
         if len(info) != len(name) + _INFO_OVERHEAD_BYTES or info[len(name) : -IV_BYTES] != _FIXED_INFO:
             raise UnwrapRefused("the provider information is not that of this key")
         try:

@@ -17,7 +17,7 @@ from enum import Enum
 from envelope.crypto import rsa
 from envelope.errors import InvalidArgument
 from envelope.key_names import check_key_name, check_namespace
-from envelope.keyrings.protocol import UnwrapRefused, shown_key_name, unwrap_first
+from envelope.keyrings.protocol import UnwrapRefused, shown_key, shown_key_name, unwrap_first
 from envelope.materials import DataKey, EncryptedDataKey, UnwrappedDataKey, UnwrapRequest, WrapRequest
 
 __all__ = ["RawRsaKeyring", "RsaPadding"]
@@ -90,7 +90,7 @@ class RawRsaKeyring:
 
     def _unwrap_one(self, key: EncryptedDataKey) -> bytes:
         if key.provider_id != self._namespace or key.provider_info != self._name.encode():
-            raise UnwrapRefused(f"the data key is wrapped under another key, {key.provider_id}:{shown_key_name(key)}")
+            raise UnwrapRefused(f"the data key is wrapped under another key, {shown_key(key)}")
         if self._private_key is None:
             raise UnwrapRefused("this keyring has no private key, so it only encrypts")
         try:

@@ -85,6 +85,10 @@ class Header(NamedTuple):
     body: bytes
     auth: bytes
 
+    def __repr__(self) -> str:
+        # The raw bytes hold the values of the encryption context, which are often personal data.
+        return f"Header({self.suite}, message_id={self.message_id.hex()}, {self.block.request!r})"
+
     @property
     def encryption_context(self) -> EncryptionContext:
         """The stored pairs."""
