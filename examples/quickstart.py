@@ -1,0 +1,57 @@
+"""Encrypt a file and a value on this machine alone, look at the message, decrypt, and see a changed byte refused."""
+
+import tempfile
+from pathlib import Path
+
+from envelope import Client, LocalKeyring, LocalKeystore, NotAuthentic, describe
+
+SOURCE = Path(__file__).parent.parent / "LICENSE"
+
+
+def main(folder: Path) -> None:
+    print("1. a keystore: one file of wrapping keys under a passphrase")
+    keystore = LocalKeystore.create(folder / "app.keys", passphrase="correct horse battery staple")
+    keystore.create_key("app")
+    client = Client(LocalKeyring(keystore, "app"))
+    print(f"   {folder / 'app.keys'}, keys: {', '.join(keystore.key_names())}")
+
+    print(f"2. encrypt a file, {SOURCE.name}, and a value")
+    encrypted, decrypted = folder / "LICENSE.encrypted", folder / "LICENSE"
+    client.encrypt_file(SOURCE, encrypted, {"document": "license"})
+    message = client.encrypt(b"4111 1111 1111 1111", {"tenant": "42", "column": "card_number"})
+    print(f"   {SOURCE.stat().st_size:,} bytes became {encrypted.stat().st_size:,}; the value became {len(message)}")
+
+    print("3. what the message of the value says without a key")
+    description = describe(message)
+    print(f"   suite:   {description.suite.name}")
+    print(f"   context: {dict(description.encryption_context)}")
+    for key in description.encrypted_data_keys:
+        print(f"   key:     {key.provider_id}, {len(key.ciphertext)} bytes wrapped")
+    print(f"   frames:  {description.frames}, plaintext: {description.plaintext_bytes} bytes")
+
+    print("4. decrypt both, and say what they must belong to")
+    client.decrypt_file(encrypted, decrypted, {"document": "license"})
+    assert decrypted.read_bytes() == SOURCE.read_bytes()
+    opened = client.decrypt_message(message, {"tenant": "42"})
+    print(f"   the file is the same; the value is {opened.plaintext.decode()}")
+    print(f"   unwrapped by {opened.unwrapped_by.key_name} of {opened.unwrapped_by.provider_id}")
+
+    print("5. change one byte")
+    changed = bytearray(message)
+    changed[-20] ^= 1
+    try:
+        client.decrypt(changed)
+    except NotAuthentic as error:
+        print(f"   refused: {error}\n   hint:    {error.hint}")
+    else:
+        raise SystemExit("a changed message was opened")
+
+    print("6. rotate the key: new messages use version 2, the old ones still open")
+    keystore.rotate_key("app")
+    newer = client.decrypt_message(client.encrypt(b"newer"))
+    print(f"   {newer.unwrapped_by.key_name} now; {client.decrypt(message).decode()} opens as before")
+
+
+if __name__ == "__main__":
+    with tempfile.TemporaryDirectory() as temporary:
+        main(Path(temporary))
