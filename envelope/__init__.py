@@ -9,7 +9,7 @@ Most programs need a keyring and a client:
 Every exception is an `EnvelopeError`.
 """
 
-from envelope.client import Client, Opened, OpenedMessage, describe
+from envelope.client import Client, describe
 from envelope.context import EncryptionContext
 from envelope.decrypting_reader import DecryptingReader
 from envelope.encrypting_writer import EncryptingWriter
@@ -46,6 +46,7 @@ from envelope.materials import (
 )
 from envelope.message.describe import MessageDescription
 from envelope.message.header import Header
+from envelope.opened import Opened, OpenedMessage
 from envelope.suites import CommitmentPolicy, Suite
 
 __all__ = [

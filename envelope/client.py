@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from functools import lru_cache, partial
 from typing import BinaryIO
 
 from envelope import files, ranges, streams
 from envelope.binary_files import as_view, checked_reader, checked_writer, seek, seekable_extent
-from envelope.context import EMPTY_CONTEXT, EncryptionContext, check_context, check_names, context_items
+from envelope.context import EMPTY_CONTEXT, check_context, check_names, context_items
 from envelope.decrypting_reader import DecryptingReader
 from envelope.encrypting_writer import EncryptingWriter
 from envelope.engine.decryptor import Decryptor
@@ -25,59 +24,18 @@ from envelope.engine.options import (
 )
 from envelope.errors import EnvelopeError, KeyUnavailable
 from envelope.keyrings.protocol import Keyring, check_keyring
-from envelope.materials import DataKey, UnwrappedBy, UnwrappedDataKey, UnwrapRequest, WrapRequest
+from envelope.materials import DataKey, UnwrappedDataKey, UnwrapRequest, WrapRequest
 from envelope.message.cursor import Buffer
 from envelope.message.describe import MessageDescription, describe_message
 from envelope.message.header import Header
 from envelope.message_source import MessageSource
+from envelope.opened import Opened, OpenedMessage
 from envelope.suites import CommitmentPolicy, Suite
 
-__all__ = ["Client", "Opened", "OpenedMessage", "describe"]
+__all__ = ["Client", "describe"]
 
 Context = Mapping[str, str]
 MAX_LENGTH = 2**63 - 1
-
-
-@dataclass(frozen=True, slots=True)
-class Opened:
-    """What was verified about a message whose plaintext went elsewhere.
-
-    Attributes:
-        header: the header.
-        encryption_context: the authenticated pairs, those that the caller gave included.
-        unwrapped_by: the keyring and the key that unwrapped the data key.
-    """
-
-    header: Header
-    encryption_context: EncryptionContext
-    unwrapped_by: UnwrappedBy
-
-    @property
-    def suite(self) -> Suite:
-        """The algorithm suite."""
-        return self.header.suite
-
-
-@dataclass(frozen=True, slots=True)
-class OpenedMessage:
-    """A decrypted message and what was verified about it.
-
-    Attributes:
-        plaintext: the plaintext; not shown by repr.
-        header: the header.
-        encryption_context: the authenticated pairs, those that the caller gave included.
-        unwrapped_by: the keyring and the key that unwrapped the data key.
-    """
-
-    plaintext: bytes = field(repr=False)
-    header: Header
-    encryption_context: EncryptionContext
-    unwrapped_by: UnwrappedBy
-
-    @property
-    def suite(self) -> Suite:
-        """The algorithm suite."""
-        return self.header.suite
 
 
 def describe(message: bytes | bytearray | memoryview) -> MessageDescription:

@@ -8,6 +8,7 @@ Source: AWS Encryption SDK specification, framework/structures.md#encryption-con
 
 from __future__ import annotations
 
+import contextlib
 import struct
 from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
@@ -206,17 +207,20 @@ def _encoded_pair(name: object, value: object) -> tuple[bytes, bytes]:
             f"the encryption context value of {name!r:.200} must be str, not {type(value).__name__}",
             hint="numbers and identifiers are given as text: str(value)",
         )
-    try:
-        pair = name.encode(), value.encode()
-    except UnicodeEncodeError:
-        # Without its cause: that one holds the value.
-        raise InvalidArgument(
-            f"the encryption context pair {name!r:.200} holds text that UTF-8 cannot encode",
-            hint="lone surrogates come from file names or broken decoding; clean the text first",
-        ) from None
+    pair = _encoded(name), _encoded(value)
     if max(map(len, pair)) > MAX_SERIALIZED_BYTES:
         raise _too_large()
     return pair
+
+
+def _encoded(text: str) -> bytes:
+    with contextlib.suppress(UnicodeEncodeError):
+        return text.encode()
+    # Raised out here, without the cause: that one holds the text.
+    raise InvalidArgument(
+        "an encryption context name or value holds text that UTF-8 cannot encode",
+        hint="lone surrogates come from file names or broken decoding; clean the text first",
+    )
 
 
 def _not_a_mapping(context: object) -> InvalidArgument:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO, TypeVar
@@ -46,10 +47,11 @@ def convert_file(
 
 def _refuse_same(source: Path, destination: Path) -> None:
     with translated_os_errors("read", source):
-        try:
-            is_same = source.samefile(destination)
-        except FileNotFoundError:
-            is_same = False
+        status = source.stat()
+    try:
+        is_same = os.path.samestat(status, destination.stat())
+    except OSError:
+        return  # not there yet, or not to be reached: writing says so
     if is_same:
         raise InvalidArgument(
             f"source and destination are the same file: {str(source)!r}", hint="write to another path, then rename it"

@@ -21,11 +21,14 @@ __all__ = ["check_path", "replacing", "translated_os_errors"]
 
 def check_path(path: object, name: str) -> Path:
     """The path that a caller gave, as text or as a path object."""
-    if isinstance(path, (str, os.PathLike)):
-        text = os.fspath(path)
+    with contextlib.suppress(TypeError, UnicodeEncodeError):
+        text = os.fspath(path)  # type: ignore[call-overload]  # whatever is no path raises
         if isinstance(text, str) and text and "\0" not in text:
+            os.fsencode(text)
             return Path(text)
-    raise InvalidArgument(f"{name} must be a path, not {path!r:.80}", hint="a non-empty str or a pathlib.Path")
+    raise InvalidArgument(
+        f"{name} must be a path, not this {type(path).__name__}", hint="a non-empty str or a pathlib.Path"
+    )
 
 
 @contextlib.contextmanager
@@ -50,7 +53,7 @@ def replacing(target: Path, *, new_mode: int) -> Iterator[BinaryIO]:
     """
     target = Path(os.path.realpath(target))
     mode = _present_mode(target)
-    temporary = target.with_name(f".{target.name[:200]}.{secrets.token_hex(6)}.partial")
+    temporary = target.with_name(f".envelope-{secrets.token_hex(8)}.partial")
     descriptor = os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, new_mode if mode is None else 0o600)
     try:
         with os.fdopen(descriptor, "wb", buffering=0) as file:
@@ -79,7 +82,10 @@ def _present_mode(target: Path) -> int | None:
 
 
 def _sync_directory(directory: Path) -> None:
-    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        descriptor = os.open(directory, os.O_RDONLY)
+    except PermissionError:
+        return  # a directory that may be written but not listed; the file has its new name already
     try:
         os.fsync(descriptor)
     finally:

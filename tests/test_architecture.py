@@ -17,7 +17,7 @@ FLOORS = (
     {"keystore", "spool"},
     {"keyrings"},
     {"engine"},
-    {"message_source", "encrypting_writer", "ranges", "files"},
+    {"message_source", "encrypting_writer", "ranges", "files", "opened"},
     {"streams", "decrypting_reader"},
     {"client"},
     {""},  # envelope/__init__.py

@@ -154,7 +154,7 @@ def test_a_wrong_passphrase_is_refused_and_the_right_one_opens_in_either_composi
         LocalKeystore.open(path, passphrase="cafe")
 
 
-@pytest.mark.parametrize("passphrase", ["", b"", None, 7, ["x"], "secret \ud800"])
+@pytest.mark.parametrize("passphrase", ["", b"", None, 7, ["x"]])
 def test_a_bad_passphrase_is_refused_without_showing_it(path: Path, passphrase: Any) -> None:
     with pytest.raises(InvalidArgument) as caught:
         LocalKeystore.create(path, passphrase=passphrase, scrypt_cost=CHEAP)

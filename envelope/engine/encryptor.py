@@ -77,7 +77,7 @@ def plan_encryption(
         WrapRequest(chosen, context),
         context.without(unstored_names),
         context.only(unstored_names),
-        check_frame_length(frame_length_bytes),
+        check_frame_length(frame_length_bytes, options.max_frame_bytes),
         options.max_encrypted_data_keys,
     )
 
@@ -201,6 +201,7 @@ class Encryptor:
         if size <= self._frame_length_bytes and self._digest is None:
             head, aad = self._final_head(size)
             return b"".join((self.header_bytes, head, self._cipher.encrypt(head[8:20], plaintext, aad)))
+        self._check_frame_count(body.frame_count(size, self._frame_length_bytes))
         start = len(self.header_bytes)
         whole = start + body.framed_bytes(size, self._frame_length_bytes)
         # The memory of a BytesIO becomes the bytes that it returns: the message is written once, in its place.
@@ -225,10 +226,7 @@ class Encryptor:
         frame_length = self._frame_length_bytes
         size = len(plaintext)
         regular = body.frame_count(size, frame_length) - 1 if is_last else size // frame_length
-        if self._number + regular > body.MAX_FRAMES:
-            raise LimitExceeded(
-                f"the plaintext takes more than {body.MAX_FRAMES:,} frames", hint="use a larger frame_length_bytes"
-            )
+        self._check_frame_count(self._number + regular)
         encrypt_into = self._cipher.encrypt_into
         aad_prefix, number, position = self._message_id + body.REGULAR_TEXT, self._number, 0
         for start in range(0, regular * frame_length, frame_length):
@@ -248,6 +246,12 @@ class Encryptor:
         if self._digest is not None:
             self._digest.update(out[:position])
         return position
+
+    def _check_frame_count(self, frames: int) -> None:
+        if frames > body.MAX_FRAMES:
+            raise LimitExceeded(
+                f"the plaintext takes more than {body.MAX_FRAMES:,} frames", hint="use a larger frame_length_bytes"
+            )
 
     def _seal_final_into(self, plaintext: memoryview, out: memoryview, position: int) -> int:
         head, aad = self._final_head(len(plaintext))

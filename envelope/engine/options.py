@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from envelope.errors import InvalidArgument
+from envelope.errors import InvalidArgument, LimitExceeded
 from envelope.message.body import MAX_FRAME_LENGTH_BYTES
 from envelope.suites import CommitmentPolicy
 
@@ -60,10 +60,19 @@ def check_count(name: str, value: object, least: int, most: int) -> int:
     return value
 
 
-def check_frame_length(value: object) -> int:
-    """The frame length of one message."""
-    return (
-        DEFAULT_FRAME_LENGTH_BYTES
-        if value is None
-        else check_count("frame_length_bytes", value, 1, MAX_FRAME_LENGTH_BYTES)
-    )
+def check_frame_length(value: object, max_frame_bytes: int) -> int:
+    """The frame length of one message; a client writes no frames that it would not read.
+
+    Raises:
+        InvalidArgument: no number, or none that a frame can have.
+        LimitExceeded: more than `max_frame_bytes`.
+    """
+    if value is None:
+        return min(DEFAULT_FRAME_LENGTH_BYTES, max_frame_bytes)
+    frame_length_bytes = check_count("frame_length_bytes", value, 1, MAX_FRAME_LENGTH_BYTES)
+    if frame_length_bytes > max_frame_bytes:
+        raise LimitExceeded(
+            f"frame_length_bytes is {frame_length_bytes:,}, more than the limit of {max_frame_bytes:,}",
+            hint="raise max_frame_bytes of this client and of the clients that read its messages",
+        )
+    return frame_length_bytes

@@ -275,12 +275,8 @@ def _no_key(name: str) -> KeystoreError:
 
 def _check_passphrase(passphrase: object) -> bytes:
     if isinstance(passphrase, str):
-        try:
-            # The same passphrase typed on two systems can be composed in two ways (RFC 8265, section 4.2).
-            passphrase = unicodedata.normalize("NFC", passphrase).encode()
-        except UnicodeEncodeError:
-            # Without its cause: that one holds the passphrase.
-            raise InvalidArgument("the passphrase holds text that UTF-8 cannot encode") from None
+        # The same passphrase typed on two systems can be composed in two ways (RFC 8265, section 4.2).
+        passphrase = unicodedata.normalize("NFC", passphrase).encode(errors="surrogatepass")
     if not isinstance(passphrase, bytes):
         raise InvalidArgument(f"passphrase must be str or bytes, not {type(passphrase).__name__}")
     if not passphrase:

@@ -12,6 +12,7 @@ Source: AWS Encryption SDK specification, data-format/message-header.md.
 
 from __future__ import annotations
 
+import contextlib
 import struct
 from dataclasses import dataclass
 from functools import lru_cache
@@ -246,10 +247,10 @@ def _parse_key(cursor: Cursor) -> EncryptedDataKey:
 
 
 def _text(raw: bytes) -> str:
-    try:
+    with contextlib.suppress(UnicodeDecodeError):
         return raw.decode()
-    except UnicodeDecodeError as error:
-        raise MalformedMessage("the header of the message holds text that is not UTF-8") from error
+    # Raised out here, without the cause: that one holds the text.
+    raise MalformedMessage("the header of the message holds text that is not UTF-8")
 
 
 def _parse_content(suite: Suite, cursor: Cursor) -> int:
