@@ -1,7 +1,7 @@
 """Fuzz the parser and the decryption behind it: whatever the bytes, only an `EnvelopeError` leaves the API.
 
-`make fuzz` runs it for a minute. The corpus is made of the published vectors; the keyring gives out a data key of zeros,
-so that the messages of zero_key_messages.json reach the frames.
+`make fuzz` runs it for a minute. The corpus is made of the published vectors, and the keyring gives out a data key of
+zeros, so that the messages of zero_key_messages.json reach the frames.
 """
 
 import io
