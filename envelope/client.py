@@ -10,10 +10,17 @@ from typing import BinaryIO
 from envelope import files, ranges, streams
 from envelope.binary_files import as_view, checked_reader, checked_writer, seek, seekable_extent
 from envelope.context import EMPTY_CONTEXT, check_context, check_names, context_items
+from envelope.crypto.ecdsa import SigningKey
 from envelope.decrypting_reader import DecryptingReader
 from envelope.encrypting_writer import EncryptingWriter
-from envelope.engine.decryptor import Decryptor
-from envelope.engine.encryptor import Encryptor, plan_encryption, with_signing_key
+from envelope.engine.decryptor import Decryptor, WholeMessage, open_message
+from envelope.engine.encryptor import (
+    EncryptionPlan,
+    Encryptor,
+    plan_encryption,
+    seal_message,
+    with_signing_key,
+)
 from envelope.engine.input import InputBuffer
 from envelope.engine.options import (
     DEFAULT_MAX_ENCRYPTED_DATA_KEYS,
@@ -119,9 +126,8 @@ class Client:
         """
         if type(plaintext) is not bytes:
             plaintext = as_view(plaintext, "plaintext")
-        return self._encryptor(encryption_context, suite, frame_length_bytes, unstored_context_keys).seal_whole(
-            plaintext
-        )
+        plan, signing_key = self._planned(encryption_context, suite, frame_length_bytes, unstored_context_keys)
+        return seal_message(plan, self._wrap(plan.request), signing_key, plaintext)
 
     def decrypt(self, message: bytes | bytearray | memoryview, encryption_context: Context = EMPTY_CONTEXT) -> bytes:
         """The plaintext of this message; nothing of it before everything was verified.
@@ -140,14 +146,13 @@ class Client:
             KeyUnavailable: no keyring could unwrap the data key; `.errors` says why not, one by one.
             InvalidArgument: a wrong type.
         """
-        return self._open(message, encryption_context)[1]
+        return self._open(message, encryption_context).plaintext
 
     def decrypt_message(
         self, message: bytes | bytearray | memoryview, encryption_context: Context = EMPTY_CONTEXT
     ) -> OpenedMessage:
         """Like `decrypt`, with what was verified: encryption context, suite, and the key that opened the message."""
-        decryptor, plaintext = self._open(message, encryption_context)
-        return OpenedMessage(plaintext, decryptor.header, decryptor.encryption_context, decryptor.unwrapped_by)
+        return OpenedMessage(*self._open(message, encryption_context))
 
     def encrypting_writer(
         self,
@@ -311,23 +316,27 @@ class Client:
     def _encryptor(
         self, context: Context, suite: Suite | None, frame_length_bytes: int | None, unstored: Iterable[str]
     ) -> Encryptor:
-        items = context_items(context)
+        plan, signing_key = self._planned(context, suite, frame_length_bytes, unstored)
+        return Encryptor(plan, self._wrap(plan.request), signing_key)
+
+    def _planned(
+        self, context: Context, suite: Suite | None, frame_length_bytes: int | None, unstored: Iterable[str]
+    ) -> tuple[EncryptionPlan, SigningKey | None]:
+        items = () if context is EMPTY_CONTEXT else context_items(context)
         names = () if unstored == () else check_names(unstored, "unstored_context_keys")
         try:
             plan = self._plan(items, suite, frame_length_bytes, names)
         except TypeError:  # something unhashable, which cannot be right: say so properly
             plan = self._plan.__wrapped__(items, suite, frame_length_bytes, names)
-        plan, signing_key = with_signing_key(plan)
-        return Encryptor(plan, self._wrap(plan.request), signing_key)
+        return with_signing_key(plan)
 
-    def _open(self, message: Buffer, context: Context) -> tuple[Decryptor, bytes]:
-        decryptor = Decryptor(
+    def _open(self, message: object, context: Context) -> WholeMessage:
+        return open_message(
+            message if type(message) is bytes else _buffer(message, "message"),
             self._options,
-            check_context(context, reserved_allowed=True),
-            InputBuffer(message if type(message) is bytes else _buffer(message, "message")),
+            EMPTY_CONTEXT if context is EMPTY_CONTEXT else check_context(context, reserved_allowed=True),
+            self._unwrap,
         )
-        decryptor.supply(self._unwrap(decryptor.read_whole_header()))
-        return decryptor, decryptor.open_whole()
 
     def _source(self, file: BinaryIO, context: Context) -> MessageSource:
         read_into = checked_reader(file, "source")

@@ -36,6 +36,7 @@ class EncryptionContext(Mapping[str, str]):
 
     __slots__ = ("_pairs", "serialized")
 
+    _pairs: dict[str, str]
     serialized: bytes
 
     def __init__(self, pairs: Mapping[str, str]) -> None:
@@ -47,13 +48,21 @@ class EncryptionContext(Mapping[str, str]):
         """
         if not isinstance(pairs, Mapping):
             raise _not_a_mapping(pairs)
-        self._pairs = dict(pairs)
-        if len(self._pairs) > MAX_SERIALIZED_BYTES:
+        copied = dict(pairs)
+        if len(copied) > MAX_SERIALIZED_BYTES:
             raise _too_large()
-        encoded = sorted(_encoded_pair(name, value) for name, value in self._pairs.items())
-        self.serialized = serialize_pairs(encoded)
-        if len(self.serialized) > MAX_SERIALIZED_BYTES:
+        serialized = serialize_pairs(sorted(_encoded_pair(name, value) for name, value in copied.items()))
+        if len(serialized) > MAX_SERIALIZED_BYTES:
             raise _too_large()
+        object.__setattr__(self, "_pairs", copied)
+        object.__setattr__(self, "serialized", serialized)
+
+    def __setattr__(self, name: str, value: object) -> None:
+        # Contexts are remembered and shared between messages: a keyring of anybody's must not change one.
+        raise AttributeError(f"an encryption context cannot be changed: {name}")
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return EncryptionContext, (self._pairs,)
 
     def __getitem__(self, name: str) -> str:
         return self._pairs[name]

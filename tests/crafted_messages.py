@@ -188,8 +188,7 @@ class Crafted:
         starts = range(0, max(len(self.plaintext), 1), self.frame_length)
         contents = [self.plaintext[start : start + self.frame_length] for start in starts]
         return tuple(
-            Frame(number, content, is_final=number == len(contents))
-            for number, content in enumerate(contents, start=1)
+            Frame(number, content, is_final=number == len(contents)) for number, content in enumerate(contents, start=1)
         )
 
     def seal_frame(self, frame: Frame) -> bytes:

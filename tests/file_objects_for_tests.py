@@ -40,6 +40,10 @@ class ShortReadsByReadinto1(ShortReads):
         raise AssertionError("readinto1 is there and does not wait for a full buffer")
 
 
+class WouldHang(BaseException):
+    """Nothing that catches `Exception` may take this for an answer."""
+
+
 class FailsAfter:
     """A source that gives so many bytes, then raises or returns whatever it was told."""
 
@@ -51,7 +55,7 @@ class FailsAfter:
     def read(self, size: int = -1) -> Any:
         self.calls += 1
         if self.calls > 10_000:
-            raise AssertionError("asked again and again: this would hang")
+            raise WouldHang("asked again and again")
         if data := self._file.read(size):
             return data
         if isinstance(self._then, BaseException):
@@ -106,7 +110,7 @@ class WriteReturns:
     def write(self, data: memoryview) -> Any:
         self.calls += 1
         if self.calls > 10_000:
-            raise AssertionError("asked again and again: this would hang")
+            raise WouldHang("asked again and again")
         if len(self.taken) < self._after_bytes:
             self.taken += data
             return len(data)

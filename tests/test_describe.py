@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -12,7 +13,7 @@ from envelope import EnvelopeError, Suite, describe
 from tests.crafted_messages import FACTS, Crafted, Key, message_of, pairs
 from tests.keyrings_for_tests import ALL_SUITES, raw_aes, writing_client
 
-FOOTER_BYTES = {None: 0, "secp256r1": 2 + 71, "secp384r1": 2 + 103}
+FOOTER_BYTES: dict[type[ec.EllipticCurve] | None, int] = {None: 0, ec.SECP256R1: 2 + 71, ec.SECP384R1: 2 + 103}
 
 
 @pytest.mark.parametrize("suite_id", ALL_SUITES)
@@ -27,7 +28,7 @@ def test_a_message_says_its_suite_its_keys_its_context_and_its_sizes(suite_id: i
     assert [(key.provider_id, key.provider_info[:3]) for key in said.encrypted_data_keys] == [("tests", b"key")]
     assert (said.is_framed, said.frame_length_bytes, said.frames, said.plaintext_bytes) == (True, 8, 3, 20)
     assert said.body_bytes == 2 * (8 + 32) + 4 + 40
-    assert said.footer_bytes == FOOTER_BYTES[facts.curve and facts.curve.name]
+    assert said.footer_bytes == FOOTER_BYTES[facts.curve]
     assert said.message_bytes == len(message) == said.header_bytes + said.body_bytes + said.footer_bytes
     assert message.startswith(said.header.body + said.header.auth)
     assert said.header_bytes == len(said.header.body + said.header.auth) == said.header.header_bytes

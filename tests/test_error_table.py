@@ -48,7 +48,10 @@ MALFORMED: dict[str, tuple[Crafted, str]] = {
     "no encrypted data key": (replace(V2, keys=()), "no encrypted data key"),
     "a name twice": (replace(V2, context=pairs(("a", "1"), ("a", "1"))), "a name twice"),
     "a byte behind the pairs": (replace(V2, context=pairs(("a", "1")) + b"\0"), "longer than its pairs"),
-    "fewer pairs than counted": (replace(V2, context=pairs(("a", "1"), count=2)), "context of the message is malformed"),
+    "fewer pairs than counted": (
+        replace(V2, context=pairs(("a", "1"), count=2)),
+        "context of the message is malformed",
+    ),
     "more pairs than counted": (replace(V2, context=pairs(("a", "1"), ("b", "2"), count=1)), "longer than its pairs"),
     "a context of one byte": (replace(V2, context=b"\0"), "context of the message is malformed"),
     "a value that ends too late": (replace(V2, context=pairs(("a", "1"))[:-1]), "context of the message is malformed"),
@@ -123,9 +126,8 @@ def test_as_many_keys_as_the_limit_are_opened_and_one_more_is_not() -> None:
 
 
 def test_keys_keep_their_order_and_their_bytes() -> None:
-    keys = tuple(Key(provider, info, wrapped) for provider, info, wrapped in [
-        (b"z", b"", b"1"), (b"a", b"\xff\0", b""), (b"z", b"", b"1"), (b"", b"info", bytes(65_535)), ("é".encode(), b"", b""),
-    ])  # fmt: skip
+    once, greatest = Key(b"z", b"", b"1"), Key(b"", b"info", bytes(65_535))
+    keys = (once, Key(b"a", b"\xff\0", b""), once, greatest, Key("é".encode(), b"", b""))
     message = replace(V2, keys=keys).serialize()
     keyring = FixedKeyring()
     assert open_client(keyring).decrypt(message) == V2.plaintext
@@ -164,7 +166,7 @@ def test_frames_above_the_limit_are_refused_before_a_key_is_asked_for() -> None:
     keyring.unwraps.clear()
     for crafted in (replace(V2, frame_length=9), replace(V2, stated_frame_length=0xFFFF_FFFF)):
         for message in (crafted.serialize(), crafted.header()):
-            with pytest.raises(LimitExceeded, match="max_frame_bytes|limit of 8"):
+            with pytest.raises(LimitExceeded, match="limit of 8"):
                 client.decrypt(message)
             with pytest.raises(LimitExceeded):
                 client.decrypting_reader(io.BytesIO(message))

@@ -71,7 +71,12 @@ def test_a_file_is_encrypted_and_decrypted(client: Client, tmp_path: Path, plain
     source, sealed, opened = (tmp_path / name for name in ("source", "sealed", "opened"))
     source.write_bytes(plaintext)
     header = client.encrypt_file(
-        source, sealed, {"tenant": "42", "more": "1"}, suite=suite, frame_length_bytes=50_000, unstored_context_keys=["more"]
+        source,
+        sealed,
+        {"tenant": "42", "more": "1"},
+        suite=suite,
+        frame_length_bytes=50_000,
+        unstored_context_keys=["more"],
     )
     assert describe(sealed.read_bytes()).header == header
     assert describe(sealed.read_bytes()).frame_length_bytes == 50_000
@@ -119,7 +124,9 @@ def _decrypt_appended(client: Client, sealed: Path, target: Path) -> None:
 
 FAILURES: dict[str, Failure] = {
     "another key": (lambda _, sealed, target: Client(raw_aes("key", 2)).decrypt_file(sealed, target), KeyUnavailable),
-    "another context": (lambda client, sealed, target: client.decrypt_file(sealed, target, {"tenant": "43"}), ContextMismatch),
+    "another context": (
+        lambda client, sealed, target: client.decrypt_file(sealed, target, {"tenant": "43"}), ContextMismatch
+    ),
     "a changed header": (_decrypt_changed(50), EnvelopeError),
     "a changed first frame": (_decrypt_changed(400), NotAuthentic),
     "a changed last byte": (_decrypt_changed(-1), NotAuthentic),
@@ -147,7 +154,9 @@ FAILURES: dict[str, Failure] = {
     "a missing source": (
         lambda client, sealed, target: client.encrypt_file(sealed.with_name("none"), target), StreamFailed
     ),
-    "a source that is a directory": (lambda client, sealed, target: client.encrypt_file(sealed.parent, target), StreamFailed),
+    "a source that is a directory": (
+        lambda client, sealed, target: client.encrypt_file(sealed.parent, target), StreamFailed
+    ),
     "a source that cannot be read": (
         lambda client, _, target: client.encrypt_file("/proc/self/mem", target), StreamFailed
     ),
@@ -259,7 +268,9 @@ def test_a_target_that_is_no_regular_file_is_refused(client: Client, plain: Path
     assert _names(tmp_path) == {"directory", "pipe", "plain"}
 
 
-@pytest.mark.parametrize("target", ["missing/target", "plain/target", "missing/deeper/target", pytest.param("n" * 256, id="long")])
+@pytest.mark.parametrize(
+    "target", ["missing/target", "plain/target", "missing/deeper/target", pytest.param("n" * 256, id="long")]
+)
 def test_a_target_that_cannot_be_made_is_a_failed_stream(
     client: Client, plain: Path, tmp_path: Path, target: str
 ) -> None:

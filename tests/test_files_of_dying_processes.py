@@ -35,11 +35,11 @@ def test_a_process_killed_while_it_writes_leaves_the_target_as_it_was(
     if exists:
         target.write_bytes(OLD)
     content = PLAINTEXT if method == "encrypt_file" else Client(raw_aes()).encrypt(PLAINTEXT)
-    with start_python(f"client.{method}(sys.argv[1], sys.argv[2])", source, target) as child:
-        with source.open("wb", buffering=0) as pipe:
-            pipe.write(content[: len(content) - 100])
-            child.send_signal(signal.SIGKILL)
-            child.wait(60)
+    code = f"client.{method}(sys.argv[1], sys.argv[2])"
+    with start_python(code, source, target) as child, source.open("wb", buffering=0) as pipe:
+        pipe.write(content[: len(content) - 100])
+        child.send_signal(signal.SIGKILL)
+        child.wait(60)
     assert child.returncode == -signal.SIGKILL
     (partial,) = _partial(tmp_path)
     assert partial.stat().st_size > 100_000
@@ -104,7 +104,7 @@ def test_a_source_without_the_right_to_read_is_a_failed_stream(open_directory: P
     source, target = open_directory / "source", open_directory / "target"
     source.touch(mode=0)
     target.write_bytes(OLD)
-    with pytest.raises(StreamFailed, match="cannot read '.*/source': Permission denied"):
+    with pytest.raises(StreamFailed, match=r"cannot read '.*/source': Permission denied"):
         Client(raw_aes()).encrypt_file(source, target)
     assert target.read_bytes() == OLD
     assert _partial(open_directory) == []
@@ -113,7 +113,7 @@ def test_a_source_without_the_right_to_read_is_a_failed_stream(open_directory: P
 def test_a_directory_without_the_right_to_write_is_a_failed_stream(open_directory: Path, without_rights: None) -> None:
     source, locked = open_directory / "source", _locked(open_directory, 0o555)
     source.write_bytes(b"plaintext")
-    with pytest.raises(StreamFailed, match="cannot write '.*/locked/target': Permission denied"):
+    with pytest.raises(StreamFailed, match=r"cannot write '.*/locked/target': Permission denied"):
         Client(raw_aes()).encrypt_file(source, locked / "target")
     assert list(locked.iterdir()) == []
 

@@ -27,7 +27,15 @@ from envelope import (
     describe,
 )
 from tests.crafted_messages import Crafted, Key, pairs
-from tests.keyrings_for_tests import ALL_SUITES, AnswersWith, FixedKeyring, Refuses, open_client, raw_aes, writing_client
+from tests.keyrings_for_tests import (
+    ALL_SUITES,
+    AnswersWith,
+    FixedKeyring,
+    Refuses,
+    open_client,
+    raw_aes,
+    writing_client,
+)
 
 DATA_KEY = b"a data key of thirty-two bytes!!"
 BY = UnwrappedBy("keyring", "provider", "key")
@@ -321,7 +329,9 @@ def test_whatever_a_keyring_raises_becomes_key_unavailable(error: Exception) -> 
         assert caught.value.__cause__ is error
 
 
-@pytest.mark.parametrize("error", [KeyUnavailable("no"), InvalidArgument("no"), EnvelopeError("no"), KeyboardInterrupt()])
+@pytest.mark.parametrize(
+    "error", [KeyUnavailable("no"), InvalidArgument("no"), EnvelopeError("no"), KeyboardInterrupt()]
+)
 def test_our_own_errors_and_interrupts_leave_a_keyring_as_they_are(error: BaseException) -> None:
     client = open_client(AnswersWith(error))
     for attempt in (lambda: client.encrypt(b"x"), lambda: client.decrypt(Crafted().serialize())):

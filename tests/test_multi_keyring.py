@@ -94,7 +94,8 @@ def test_every_cause_is_told_one_for_each_key_and_keyring() -> None:
 
 
 @pytest.mark.parametrize(
-    "keyring", [MultiKeyring(Refuses(), [ONE]), MultiKeyring(ONE, [TWO, Refuses()]), MultiKeyring(ONE, [MultiKeyring(Refuses())])]
+    "keyring",
+    [MultiKeyring(Refuses(), [ONE]), MultiKeyring(ONE, [TWO, Refuses()]), MultiKeyring(ONE, [MultiKeyring(Refuses())])],
 )
 def test_one_keyring_that_cannot_wrap_fails_all(keyring: Any) -> None:
     with pytest.raises(KeyUnavailable, match=r"Refuses\(\) refuses"):

@@ -79,7 +79,12 @@ def _shows(text: str) -> list[str]:
 
 
 def test_the_search_finds_a_secret_in_every_form() -> None:
-    for text in (repr({"key": DATA_KEY}), DATA_KEY.hex(), base64.b64encode(b"xyz" + PLAINTEXT).decode(), f"<{CONTEXT}>"):
+    for text in (
+        repr({"key": DATA_KEY}),
+        DATA_KEY.hex(),
+        base64.b64encode(b"xyz" + PLAINTEXT).decode(),
+        f"<{CONTEXT}>",
+    ):
         found = _shows(text) or _shows(base64.b64decode(text)[3:].decode("latin-1"))
         assert found
 
@@ -118,7 +123,9 @@ VALUES: dict[str, Callable[[], Any]] = {
     "OpenedMessage": lambda: _client().decrypt_message(MESSAGE),
     "Opened": _stream,
     "EncryptingWriter": lambda: _client().encrypting_writer(io.BytesIO(), CONTEXT),
-    "DecryptingReader": lambda: _client().decrypting_reader(io.BytesIO(MESSAGE), release_plaintext_before_signature=True),
+    "DecryptingReader": lambda: _client().decrypting_reader(
+        io.BytesIO(MESSAGE), release_plaintext_before_signature=True
+    ),
     "a failed unwrap": lambda: _error(lambda: Client(OneDataKey()).decrypt(MESSAGE)),
 }
 
@@ -145,7 +152,9 @@ def test_every_public_value_is_looked_at() -> None:
     assert classes - exceptions - without_secrets - keystore == VALUES.keys() - {"a failed unwrap"}
 
 
-@pytest.mark.parametrize("name", ["DataKey", "UnwrappedDataKey", "WrapRequest", "Client", "RawAesKeyring", "RawRsaKeyring"])
+@pytest.mark.parametrize(
+    "name", ["DataKey", "UnwrappedDataKey", "WrapRequest", "Client", "RawAesKeyring", "RawRsaKeyring"]
+)
 def test_what_holds_a_key_cannot_be_pickled(name: str) -> None:
     value = VALUES[name]()
     for protocol in range(pickle.HIGHEST_PROTOCOL + 1):
@@ -161,7 +170,9 @@ def test_a_data_key_cannot_be_copied_by_accident(name: str) -> None:
         assert _shows(str(caught.value)) == []
 
 
-@pytest.mark.parametrize("name", ["DataKey", "UnwrappedDataKey", "WrapRequest", "UnwrapRequest", "MessageDescription", "Opened"])
+@pytest.mark.parametrize(
+    "name", ["DataKey", "UnwrappedDataKey", "WrapRequest", "UnwrapRequest", "MessageDescription", "Opened"]
+)
 def test_values_cannot_be_changed(name: str) -> None:
     value = VALUES[name]()
     assert is_dataclass(value)
@@ -175,6 +186,11 @@ def _flipped(message: bytes, position: int) -> bytes:
     changed = bytearray(message)
     changed[position] ^= 1
     return bytes(changed)
+
+
+def _file_of_another_key(directory: Path) -> None:
+    (directory / "message").write_bytes(MESSAGE)
+    Client(OneDataKey()).decrypt_file(directory / "message", directory / "plain", CONTEXT)
 
 
 CRAFTED = Crafted(plaintext=PLAINTEXT, data_key=DATA_KEY, context=pairs(*CONTEXT.items()))
@@ -222,18 +238,15 @@ ERRORS: dict[str, Callable[[Path], Any]] = {
     "a keyring that is none": lambda _: Client(WRAPPING_KEY),  # type: ignore[arg-type]
     "a file that is none": lambda _: _client().decrypt_stream(PLAINTEXT, io.BytesIO()),  # type: ignore[arg-type]
     "a bad public key": lambda _: Client(OneDataKey()).decrypt(
-        signed_message(data_key=DATA_KEY, context=pairs(("aws-crypto-public-key", "*" * 68), *CONTEXT.items())).serialize()
+        signed_message(
+            data_key=DATA_KEY, context=pairs(("aws-crypto-public-key", "*" * 68), *CONTEXT.items())
+        ).serialize()
     ),
     "a file that is missing": lambda tmp_path: _client().decrypt_file(tmp_path / "none", tmp_path / "x", CONTEXT),
-    "plaintext for a path": lambda tmp_path: _client().encrypt_file(PLAINTEXT, tmp_path / "x", CONTEXT),
-    "plaintext for the other path": lambda tmp_path: _client().decrypt_file(tmp_path / "x", PLAINTEXT, CONTEXT),
-    "a file of another key": lambda tmp_path: _file_of_another_key(tmp_path),
+    "plaintext for a path": lambda tmp_path: _client().encrypt_file(PLAINTEXT, tmp_path / "x", CONTEXT),  # type: ignore[arg-type]
+    "plaintext for the other path": lambda tmp_path: _client().decrypt_file(tmp_path / "x", PLAINTEXT, CONTEXT),  # type: ignore[arg-type]
+    "a file of another key": _file_of_another_key,
 }
-
-
-def _file_of_another_key(directory: Path) -> None:
-    (directory / "message").write_bytes(MESSAGE)
-    Client(OneDataKey()).decrypt_file(directory / "message", directory / "plain", CONTEXT)
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:
@@ -269,12 +282,17 @@ def test_an_error_survives_a_pickle_and_a_copy(name: str, tmp_path: Path) -> Non
     error = _error(lambda: ERRORS[name](tmp_path))
     for twin in (pickle.loads(pickle.dumps(error)), copy.copy(error), copy.deepcopy(error)):  # noqa: S301 - our own bytes
         assert (type(twin), str(twin), twin.hint, twin.args) == (type(error), str(error), error.hint, error.args)
-        assert [str(cause) for cause in getattr(twin, "errors", ())] == [str(cause) for cause in getattr(error, "errors", ())]
+        assert [str(cause) for cause in getattr(twin, "errors", ())] == [
+            str(cause) for cause in getattr(error, "errors", ())
+        ]
 
 
 def test_an_error_crosses_to_another_process_and_back() -> None:
     cause = UnwrapFailed("keyring: refused", keyring="keyring", provider_id="tests", key_name="key", hint="try another")
-    sent = [KeyUnavailable("no keyring could", hint="ask for a key", errors=(cause, ValueError("x"))), NotAuthentic("changed")]
+    sent = [
+        KeyUnavailable("no keyring could", hint="ask for a key", errors=(cause, ValueError("x"))),
+        NotAuthentic("changed"),
+    ]
     sent[0].add_note("in batch 7")
     code = """
 errors = pickle.load(sys.stdin.buffer)
@@ -289,7 +307,11 @@ sys.stdout.buffer.write(pickle.dumps(errors))
     first, second, third = pickle.loads(run_python(code, stdin=pickle.dumps(sent)))  # noqa: S301 - our own bytes
     assert (str(first), first.hint, first.__notes__) == ("no keyring could", "ask for a key", ["in batch 7"])
     assert [str(error) for error in first.errors] == ["keyring: refused", "x"]
-    assert (first.errors[0].keyring, first.errors[0].provider_id, first.errors[0].key_name) == ("keyring", "tests", "key")
+    assert (first.errors[0].keyring, first.errors[0].provider_id, first.errors[0].key_name) == (
+        "keyring",
+        "tests",
+        "key",
+    )
     assert first.errors[0].hint == "try another"
     assert (type(second), str(second), second.hint) == (NotAuthentic, "changed", "")
     assert isinstance(third, envelope.TruncatedMessage)

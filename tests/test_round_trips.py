@@ -109,14 +109,15 @@ def test_any_split_of_the_reads_and_the_writes_of_a_stream_gives_the_same(
 ) -> None:
     client = _client(suite_id)
     options: dict[str, Any] = {"suite": Suite(suite_id), "frame_length_bytes": frame_length}
-    sealed = ShortWrites(most)
+    sealed: Any = ShortWrites(most)
     header = client.encrypt_stream(source(plaintext, cycle(split)), sealed, {"a": "b"}, **options)
     message = bytes(sealed.taken)
     assert client.decrypt(message) == plaintext
     assert message.startswith(header.body + header.auth)
     assert len(message) == len(client.encrypt(plaintext, {"a": "b"}, **options))
 
-    opened, silent = ShortWrites(most), SilentWrites()
+    opened: Any = ShortWrites(most)
+    silent: Any = SilentWrites()
     result = client.decrypt_stream(source(message, cycle(split)), opened, {"a": "b"})
     client.decrypt_stream(source(message, cycle(split)), silent, release_plaintext_before_signature=True)
     assert bytes(opened.taken) == bytes(silent.taken) == plaintext
@@ -178,7 +179,12 @@ def _read(reader: Any, way: str, size: int) -> bytes:
 
 
 @given(
-    plaintexts, st.sampled_from(UNSIGNED_SUITES), frame_lengths, st.integers(0, 130), st.integers(0, 130), st.integers(0, 9)
+    plaintexts,
+    st.sampled_from(UNSIGNED_SUITES),
+    frame_lengths,
+    st.integers(0, 130),
+    st.integers(0, 130),
+    st.integers(0, 9),
 )
 @example(b"x" * 16, 0x0478, 8, 8, 8, 0)
 @example(b"x" * 16, 0x0478, 8, 7, 2, 0)

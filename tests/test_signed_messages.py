@@ -74,7 +74,7 @@ def test_a_signed_message_without_its_public_key_is_malformed(suite_id: int) -> 
 
 @pytest.mark.parametrize("suite_id", UNSIGNED_SUITES)
 def test_an_unsigned_message_with_a_public_key_is_malformed(suite_id: int) -> None:
-    """Whoever strips the signature of a message, and has its data key, leaves the pair behind or changes the context."""
+    """Whoever has the data key and strips the signature leaves the pair behind, or changes the context."""
     key = ec.generate_private_key(ec.SECP384R1())
     crafted = Crafted(suite_id=suite_id, context=pairs((PUBLIC_KEY, public_key_text(key))))
     _refused(crafted.serialize(), MalformedMessage, "unsigned one must not")
@@ -125,7 +125,9 @@ def _der_of_length(crafted: Crafted, wanted: int) -> bytes:
             return signed + footer
 
 
-@pytest.mark.parametrize(("suite_id", "lengths"), [(0x0214, (70, 71, 72)), (0x0378, (102, 103, 104)), (0x0578, (102, 104))])
+@pytest.mark.parametrize(
+    ("suite_id", "lengths"), [(0x0214, (70, 71, 72)), (0x0378, (102, 103, 104)), (0x0578, (102, 104))]
+)
 def test_a_der_signature_of_any_length_is_accepted(suite_id: int, lengths: tuple[int, ...]) -> None:
     crafted = signed_message(suite_id)
     for length in lengths:
@@ -151,7 +153,9 @@ def test_the_other_half_of_a_signature_is_valid_too(suite_id: int) -> None:
 def test_the_signature_covers_header_and_body_under_the_hash_of_the_suite(suite_id: int) -> None:
     """Verified by pyca/cryptography alone, over the bytes as they stand in the message."""
     keyring = FixedKeyring()
-    message = writing_client(suite_id, keyring).encrypt(b"x" * 20, {"a": "b"}, suite=Suite(suite_id), frame_length_bytes=8)
+    message = writing_client(suite_id, keyring).encrypt(
+        b"x" * 20, {"a": "b"}, suite=Suite(suite_id), frame_length_bytes=8
+    )
     said = describe(message)
     facts = FACTS[suite_id]
     assert facts.curve is not None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from typing import Any
 
 import pytest
 
@@ -33,7 +34,7 @@ TABLE = [
 
 
 @pytest.mark.parametrize("row", TABLE, ids=[row[-1] for row in TABLE])
-def test_a_suite_is_its_row_of_the_specification(row: tuple[object, ...]) -> None:
+def test_a_suite_is_its_row_of_the_specification(row: tuple[Any, ...]) -> None:
     suite = Suite(row[0])
     assert row == (
         suite.value,
@@ -112,9 +113,7 @@ def test_the_policy_says_which_suites_are_opened_before_a_key_is_asked_for(
         assert keyring.unwraps == []
 
 
-@pytest.mark.parametrize(
-    ("policy", "suite_id"), [(FORBID, 0x0178), (REQUIRE_ALLOW, 0x0478), (REQUIRE_REQUIRE, 0x0478)]
-)
+@pytest.mark.parametrize(("policy", "suite_id"), [(FORBID, 0x0178), (REQUIRE_ALLOW, 0x0478), (REQUIRE_REQUIRE, 0x0478)])
 def test_each_policy_has_a_default_suite(policy: CommitmentPolicy, suite_id: int) -> None:
     client = Client(raw_aes(), commitment_policy=policy)
     assert describe(client.encrypt(b"x")).suite is Suite(suite_id) is policy.default_suite
@@ -143,7 +142,7 @@ def test_a_client_for_unsigned_messages_refuses_signed_ones_before_a_key_is_aske
 
 @pytest.mark.parametrize("suite", [0x0478, "AES_256_GCM_HKDF_SHA512_COMMIT_KEY", b"\x04\x78", True])
 def test_a_suite_is_a_suite_and_not_its_number_or_name(suite: object) -> None:
-    with pytest.raises(InvalidArgument, match="suite must be an envelope.Suite"):
+    with pytest.raises(InvalidArgument, match=r"suite must be an envelope\.Suite"):
         Client(FixedKeyring()).encrypt(b"x", suite=suite)  # type: ignore[arg-type]
 
 

@@ -1,7 +1,7 @@
 """Every byte of a message counts: whatever is cut, changed, moved or added is refused, and gives no plaintext.
 
-One small message of each suite, exhaustively: three frames of 8 bytes, one encrypted data key. The plaintext has neither
-the byte 0 nor `UNTOUCHED`, so a buffer shows whether something was left in it.
+One small message of each suite, exhaustively: three frames of 8 bytes, one encrypted data key. The plaintext has
+neither the byte 0 nor `UNTOUCHED`, so a buffer shows whether something was left in it.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import pytest
 
 from envelope import (
     Client,
+    DecryptingReader,
     EnvelopeError,
     MalformedMessage,
     MessageRefused,
@@ -50,6 +51,10 @@ def _damaged(message: bytes) -> list[bytes]:
     return [*_truncations(message), *_changes(message)]
 
 
+def _reader(client: Client, message: bytes, early: bool) -> DecryptingReader:
+    return client.decrypting_reader(io.BytesIO(message), release_plaintext_before_signature=early)
+
+
 def _read_to_end(read: Callable[[], bytes], released: list[bytes]) -> None:
     while piece := read():
         released.append(piece)
@@ -58,9 +63,8 @@ def _read_to_end(read: Callable[[], bytes], released: list[bytes]) -> None:
 def _by_reads(client: Client, message: bytes, *, early: bool) -> bytes:
     """What a reader released before it failed."""
     released: list[bytes] = []
-    with pytest.raises(EnvelopeError):
-        with client.decrypting_reader(io.BytesIO(message), release_plaintext_before_signature=early) as reader:
-            _read_to_end(lambda: reader.read1(5), released)
+    with pytest.raises(EnvelopeError), _reader(client, message, early) as reader:
+        _read_to_end(lambda: reader.read1(5), released)
     return b"".join(released)
 
 
@@ -75,10 +79,8 @@ def _by_stream(client: Client, message: bytes, *, early: bool) -> bytes:
 def _by_buffer(client: Client, message: bytes, *, early: bool) -> bytes:
     """What stands in the caller's buffer after a failure; everything in it that was not released must be blank."""
     buffer = bytearray([UNTOUCHED]) * 40
-    with pytest.raises(EnvelopeError):
-        with client.decrypting_reader(io.BytesIO(message), release_plaintext_before_signature=early) as reader:
-            reader.readinto(buffer)
-            pytest.fail("a damaged message was read to its end")
+    with pytest.raises(EnvelopeError), _reader(client, message, early) as reader:
+        reader.readinto(buffer)
     released = bytes(buffer).rstrip(bytes([UNTOUCHED, 0]))
     assert set(buffer[len(released) :]) <= {UNTOUCHED, 0}
     return released

@@ -1,66 +1,97 @@
 """Decryption: bytes come in, authenticated plaintext goes out. No I/O.
 
-    decryptor = Decryptor(options, given_context, InputBuffer(...))
+    decryptor = Decryptor(options, given_context, InputBuffer())
     request = decryptor.read_header()           None: fill the input and ask again
     decryptor.supply(keyring.unwrap(request))   commitment and header tag verified
-    decryptor.open_whole()                      the plaintext at once, or, part by part:
     part = decryptor.next_part()                None: fill the input and ask again, or finished
     decryptor.open_into(buffer)                 the plaintext of that part
 
 The last part of a message is not handed out before the end of the input was seen and the signature, if there is one,
-verified.
+verified. `open_message` does the same for a message that is in memory as a whole.
 """
 
 from __future__ import annotations
 
 import hashlib
 import io
-from typing import Any
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
-from envelope.context import EMPTY_CONTEXT, PUBLIC_KEY_NAME, EncryptionContext, merge_reproduced
+from envelope.context import PUBLIC_KEY_NAME, EncryptionContext
 from envelope.crypto.ecdsa import VerificationKey
 from envelope.crypto.gcm import AESGCM, InvalidTag
 from envelope.engine.input import InputBuffer
-from envelope.engine.keys import check_commitment, derive_keys, derive_net_4_0_0_key
+from envelope.engine.opening import admit, associated_data, not_authentic, unlock
 from envelope.engine.options import Options
-from envelope.errors import (
-    KeyUnavailable,
-    MalformedMessage,
-    NotAuthentic,
-    PolicyRefused,
-    TruncatedMessage,
-)
+from envelope.errors import MalformedMessage, NotAuthentic, TruncatedMessage
 from envelope.materials import UnwrappedBy, UnwrappedDataKey, UnwrapRequest
 from envelope.message import body
 from envelope.message.body import FramePart
-from envelope.message.cursor import truncated
+from envelope.message.cursor import Buffer, truncated
 from envelope.message.footer import LENGTH_BYTES, MAX_SIGNATURE_BYTES, parse_footer
 from envelope.message.header import Header, parse_header
 
-__all__ = ["Decryptor"]
+__all__ = ["Decryptor", "WholeMessage", "open_message"]
 
 READ_BYTES = 1024 * 1024
 """How much is asked of a stream at once where frames are small: some frames together, none of them cut."""
 
-_FINAL_FRAME_EXTRA_BYTES = body.FINAL_OVERHEAD_BYTES - body.REGULAR_OVERHEAD_BYTES
+
+class WholeMessage(NamedTuple):
+    """A message that was opened as a whole; everything is authentic."""
+
+    plaintext: bytes
+    header: Header
+    encryption_context: EncryptionContext
+    unwrapped_by: UnwrappedBy
+
+
+def open_message(
+    message: Buffer, options: Options, given: EncryptionContext, unwrap: Callable[[UnwrapRequest], UnwrappedDataKey]
+) -> WholeMessage:
+    """Open a message in memory; nothing is returned before all of it was verified.
+
+    Most messages are one unsigned frame: those take the few steps here, the others a `Decryptor`.
+    """
+    source = InputBuffer(message)
+    message = source.view
+    header = parse_header(message, max_encrypted_data_keys=options.max_encrypted_data_keys)
+    request, unstored = admit(header, options, given)
+    position, size = len(header.body) + len(header.auth), source.size
+    frame_length = header.block.frame_length_bytes
+    if not frame_length and body.parse_non_framed(message, position, size, options.max_frame_bytes) is None:
+        raise truncated()
+    unwrapped = unwrap(request)
+    cipher = unlock(header, unwrapped, unstored, options)
+    part = None
+    if frame_length and not header.suite.is_signing:
+        part = body.parse_frame(message, position, size, 1, frame_length)
+    if part is not None and part.is_final and part.end == size:
+        try:
+            plaintext = cipher.decrypt(part.iv, message[part.content_start :], associated_data(header, part))
+        except InvalidTag as error:
+            raise not_authentic(part) from error
+    else:
+        decryptor = Decryptor(options, given, source)
+        decryptor.start_body(header, cipher, position)
+        plaintext = decryptor.open_rest()
+    return WholeMessage(plaintext, header, request.encryption_context, unwrapped.unwrapped_by)
 
 
 class Decryptor:
-    """Opens one message. Not for two threads at once.
+    """Opens one message part by part. Not for two threads at once.
 
     Attributes:
         input: where the bytes of the message come in.
         header: the header; authentic once `supply` has returned.
         encryption_context: the stored pairs and the caller's, authentic once `supply` has returned.
         unwrapped_by: who unwrapped the data key, from `supply` on.
-        is_open: the header was verified under the data key.
         is_finished: everything was verified and handed out.
     """
 
     __slots__ = (
         "_cipher",
         "_digest",
-        "_final_text",
         "_given",
         "_number",
         "_options",
@@ -71,31 +102,28 @@ class Decryptor:
         "header",
         "input",
         "is_finished",
-        "is_open",
         "unwrapped_by",
     )
 
     header: Header
     encryption_context: EncryptionContext
     unwrapped_by: UnwrappedBy
-    _cipher: AESGCM
-    _final_text: bytes
+    _unstored: EncryptionContext
 
     def __init__(self, options: Options, given: EncryptionContext, source: InputBuffer) -> None:
         self._options = options
         self._given = given
         self.input = source
-        self._unstored = EMPTY_CONTEXT
+        self._cipher: AESGCM | None = None
         self._number = 1
         self._part: FramePart | None = None
         self._digest: Any = None  # a hashlib object, whose type has no public name
         self._verification_key: VerificationKey | None = None
-        self.is_open = False
         self.is_finished = False
 
     def wanted_bytes(self) -> int:
         """How many unused bytes the input should have for the next step."""
-        if not self.is_open:
+        if self._cipher is None:
             return 2 * len(self.input.view)
         frame_length = self.header.frame_length_bytes
         if frame_length:
@@ -112,60 +140,26 @@ class Decryptor:
         source = self.input
         try:
             header = parse_header(source.unused(), max_encrypted_data_keys=self._options.max_encrypted_data_keys)
+            request, self._unstored = admit(header, self._options, self._given)
+            self._check_non_framed(header)
         except TruncatedMessage:
             if source.has_ended:
                 raise
             return None
-        self._check_policy(header)
-        body_start = source.start + len(header.body) + len(header.auth)
-        if not self._check_limits(header, body_start):
-            return None
-        source.start = body_start
+        source.start += header.header_bytes
         self.header = header
-        request = header.block.request
-        if self._given is not EMPTY_CONTEXT:
-            unstored_names = merge_reproduced(request.encryption_context, self._given)
-            if unstored_names:
-                self._unstored = self._given.only(unstored_names)
-                context = request.encryption_context.plus(self._unstored)
-                request = UnwrapRequest(header.suite, context, request.encrypted_data_keys)
         self.encryption_context = request.encryption_context
         return request
 
-    def read_whole_header(self) -> UnwrapRequest:
-        """Like `read_header`, for an input that holds the whole message."""
-        request = self.read_header()
-        if request is None:
-            raise truncated()
-        return request
-
-    def _check_policy(self, header: Header) -> None:
-        suite, options = header.suite, self._options
-        options.commitment_policy.check_decrypt(suite)
-        if suite.is_signing and options.decrypt_unsigned_only:
-            raise PolicyRefused(
-                f"the message is signed ({suite.name}), and this client opens unsigned messages only",
-                hint="a client without decrypt_unsigned_only opens it",
-            )
-        if suite.is_signing is not header.block.has_public_key:
-            raise MalformedMessage(
-                "a signed message must store its public key, and an unsigned one must not",
-                hint=f"suite {suite.name} and the pair {PUBLIC_KEY_NAME!r} contradict each other",
-            )
-
-    def _check_limits(self, header: Header, body_start: int) -> bool:
-        """Check the limits of the body before the key is asked for; False if its first bytes are not there yet."""
-        most = self._options.max_frame_bytes
-        if header.block.frame_length_bytes:
-            body.check_frame_limit(header.frame_length_bytes, most)
-            return True
+    def _check_non_framed(self, header: Header) -> None:
+        """Check the length of a non-framed body before the key is asked for."""
+        if header.frame_length_bytes:
+            return
         source = self.input
-        if source.size - body_start < body.NON_FRAMED_OVERHEAD_BYTES:
-            if source.has_ended:
-                raise truncated()
-            return False
-        body.parse_non_framed(source.view, body_start, source.size, most)
-        return True
+        position = source.start + header.header_bytes
+        if source.size - position < body.NON_FRAMED_OVERHEAD_BYTES:
+            raise truncated()
+        body.parse_non_framed(source.view, position, source.size, self._options.max_frame_bytes)
 
     def supply(self, unwrapped: UnwrappedDataKey) -> None:
         """Take the data key; verify the commitment, then the header tag.
@@ -174,52 +168,23 @@ class Decryptor:
             KeyUnavailable: the keyring returned something that is no data key of this suite.
             NotAuthentic: commitment or tag do not fit.
         """
-        header = self.header
-        suite = header.suite
-        data_key = _check_unwrapped(unwrapped, suite.data_key_bytes)
-        content_key, commitment = derive_keys(suite, data_key, header.message_id)
-        if suite.is_committing:
-            check_commitment(commitment, header.commitment)
-        unstored = self._unstored.serialized
-        cipher = AESGCM(content_key)
-        try:
-            cipher.decrypt(header.iv, header.tag, header.body + unstored)
-        except InvalidTag as error:
-            cipher = self._net_4_0_0_cipher(data_key, unstored, error)
-        self._cipher = cipher
-        self.is_open = True
+        cipher = unlock(self.header, unwrapped, self._unstored, self._options)
         self.unwrapped_by = unwrapped.unwrapped_by
-        self._final_text = body.FINAL_TEXT if header.block.frame_length_bytes else body.SINGLE_TEXT
-        if suite.curve is not None and suite.signature_hash is not None:
-            self._start_signature(suite.curve, suite.signature_hash)
+        self.start_body(self.header, cipher, self.input.start)
 
-    def _net_4_0_0_cipher(self, data_key: bytes, unstored: bytes, error: InvalidTag) -> AESGCM:
-        """The cipher of a message of ESDK .NET 4.0.0: keys without the message id, and two zero bytes for no pairs."""
-        header = self.header
-        if self._options.allow_net_4_0_0_messages and not unstored:
-            cipher = AESGCM(derive_net_4_0_0_key(header.suite, data_key, header.message_id))
-            try:
-                cipher.decrypt(header.iv, header.tag, header.body + b"\0\0")
-            except InvalidTag:
-                pass
-            else:
-                return cipher
-        raise NotAuthentic("the header of the message is not authentic", hint=self._header_hint()) from error
-
-    def _header_hint(self) -> str:
-        if self._unstored:
-            return (
-                f"the message does not store the pairs {sorted(self._unstored)}: "
-                "they must be those that it was encrypted with as unstored ones, or be left out"
-            )
-        return "the message was changed, or it was encrypted with unstored pairs that have to be given"
-
-    def _start_signature(self, curve: str, signature_hash: str) -> None:
+    def start_body(self, header: Header, cipher: AESGCM, position: int) -> None:
+        """Go on behind a header that was verified; the body begins at `position` of the input."""
+        self.header = header
+        self._cipher = cipher
+        self.input.start = position
+        suite = header.suite
+        if suite.curve is None or suite.signature_hash is None:
+            return
         try:
-            self._verification_key = VerificationKey(curve, self.header.encryption_context[PUBLIC_KEY_NAME])
+            self._verification_key = VerificationKey(suite.curve, header.encryption_context[PUBLIC_KEY_NAME])
         except ValueError as error:
             raise MalformedMessage(f"the message stores a bad public key: {error}") from error
-        self._digest = hashlib.new(signature_hash, self.header.body + self.header.auth)
+        self._digest = hashlib.new(suite.signature_hash, header.body + header.auth)
 
     def next_part(self) -> FramePart | None:
         """The next frame or block, complete in the input; None if more input is needed, or nothing is left.
@@ -272,38 +237,33 @@ class Decryptor:
 
     def open_part(self) -> bytes:
         """The plaintext of the part that `next_part` returned."""
-        part = self._taken_part()
+        cipher, part = self._taken_part()
+        sealed = self.input.view[part.content_start : part.end]
         try:
-            plaintext = self._cipher.decrypt(
-                part.iv, self.input.view[part.content_start : part.end], self._associated_data(part)
-            )
+            plaintext = cipher.decrypt(part.iv, sealed, associated_data(self.header, part))
         except InvalidTag as error:
-            raise _not_authentic(part) from error
+            raise not_authentic(part) from error
         self._advance(part)
         return plaintext
 
     def open_into(self, out: memoryview) -> int:
         """Decrypt the part that `next_part` returned into `out`, which has room for it; return its length."""
-        part = self._taken_part()
-        target = out[: part.content_bytes]
+        cipher, part = self._taken_part()
         sealed = self.input.view[part.content_start : part.end]
+        target = out[: part.content_bytes]
         try:
-            self._cipher.decrypt_into(part.iv, sealed, self._associated_data(part), target)
+            cipher.decrypt_into(part.iv, sealed, associated_data(self.header, part), target)
         except InvalidTag as error:
             # The primitive leaves what it decrypted in the buffer, and the buffer can be the caller's.
             target[:] = bytes(part.content_bytes)
-            raise _not_authentic(part) from error
+            raise not_authentic(part) from error
         self._advance(part)
         return part.content_bytes
 
-    def _taken_part(self) -> FramePart:
-        if self._part is None:
+    def _taken_part(self) -> tuple[AESGCM, FramePart]:
+        if self._part is None or self._cipher is None:
             raise RuntimeError("next_part returned no part")
-        return self._part
-
-    def _associated_data(self, part: FramePart) -> bytes:
-        text = self._final_text if part.is_final else body.REGULAR_TEXT
-        return self.header.message_id + text + body.SEQUENCE_AND_LENGTH.pack(part.number, part.content_bytes)
+        return self._cipher, self._part
 
     def _advance(self, part: FramePart) -> None:
         if self._digest is not None and not part.is_final:
@@ -326,11 +286,8 @@ class Decryptor:
         self.input, self._part = InputBuffer(frame), part
         return self.open_part()
 
-    def open_whole(self) -> bytes:
-        """The whole plaintext; the input holds the whole message. Nothing is returned before all of it was verified."""
-        part = self.next_part()
-        if part is not None and part.is_final:
-            return self.open_part()
+    def open_rest(self) -> bytes:
+        """The whole plaintext of a body that is in the input as a whole."""
         # The plaintext is shorter than what is left of the message; the memory of the BytesIO becomes the result.
         plaintext = io.BytesIO(bytes(self.input.size - self.input.start))
         position = 0
@@ -339,22 +296,3 @@ class Decryptor:
                 position += self.open_into(view[position:])
         plaintext.truncate(position)
         return plaintext.getvalue()
-
-
-def _check_unwrapped(unwrapped: object, data_key_bytes: int) -> bytes:
-    if not isinstance(unwrapped, UnwrappedDataKey) or type(unwrapped.plaintext) is not bytes:
-        raise KeyUnavailable(f"the keyring returned {type(unwrapped).__name__}, not an UnwrappedDataKey of bytes")
-    if not isinstance(unwrapped.unwrapped_by, UnwrappedBy):
-        raise KeyUnavailable("the keyring does not say who unwrapped the data key", hint="return an UnwrappedBy")
-    if len(unwrapped.plaintext) != data_key_bytes:
-        raise KeyUnavailable(
-            f"the keyring returned a data key of {len(unwrapped.plaintext)} bytes; the suite needs {data_key_bytes}"
-        )
-    return unwrapped.plaintext
-
-
-def _not_authentic(part: FramePart) -> NotAuthentic:
-    return NotAuthentic(
-        f"frame {part.number} of the message is not authentic",
-        hint="the message was changed or damaged; fetch it again",
-    )

@@ -15,6 +15,7 @@ import io
 import os
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from typing import NamedTuple
 
 from envelope.context import PUBLIC_KEY_NAME, EncryptionContext, check_context
 from envelope.crypto.ecdsa import SigningKey, signature_bytes
@@ -40,6 +41,7 @@ class EncryptionPlan:
         request: what the keyring is asked; its context has all pairs.
         stored: the pairs that the header stores.
         unstored: the pairs that the reader must bring.
+        header_start: what comes before the message id.
         frame_length_bytes: 1 to `body.MAX_FRAME_LENGTH_BYTES`.
         max_encrypted_data_keys: more than this are refused.
     """
@@ -47,6 +49,7 @@ class EncryptionPlan:
     request: WrapRequest
     stored: EncryptionContext
     unstored: EncryptionContext
+    header_start: bytes
     frame_length_bytes: int
     max_encrypted_data_keys: int
 
@@ -77,6 +80,7 @@ def plan_encryption(
         WrapRequest(chosen, context),
         context.without(unstored_names),
         context.only(unstored_names),
+        header_start(chosen),
         check_frame_length(frame_length_bytes, options.max_frame_bytes),
         options.max_encrypted_data_keys,
     )
@@ -94,7 +98,7 @@ def with_signing_key(plan: EncryptionPlan) -> tuple[EncryptionPlan, SigningKey |
 
 
 def _block(
-    suite_id: int, context_bytes: bytes, keys: tuple[EncryptedDataKey, ...], frame_length_bytes: int, most_keys: int
+    suite_id: bytes, context_bytes: bytes, keys: tuple[EncryptedDataKey, ...], frame_length_bytes: int, most_keys: int
 ) -> bytes:
     """The block of a header; refuses what a keyring, possibly somebody else's, must not return."""
     if not keys:
@@ -106,7 +110,7 @@ def _block(
         )
     for key in keys:
         _check_encrypted_data_key(key)
-    return serialize_block(SUITES_BY_ID[suite_id], context_bytes, keys, frame_length_bytes)
+    return serialize_block(SUITES_BY_ID[int.from_bytes(suite_id)], context_bytes, keys, frame_length_bytes)
 
 
 # A data-key cache gives the same data key for many messages: 256 blocks of some hundred bytes each.
@@ -130,60 +134,79 @@ def _is(kind: type, *values: object) -> bool:
     return all(type(value) is kind for value in values)
 
 
+class SealedHeader(NamedTuple):
+    """The bytes of a header, and what the frames behind it are sealed with."""
+
+    header_bytes: bytes
+    message_id: bytes
+    cipher: AESGCM
+
+
+def seal_header(plan: EncryptionPlan, data_key: DataKey) -> SealedHeader:
+    """Make the header of one message.
+
+    Raises:
+        KeyUnavailable: the data key has another length, has no encrypted data key, or one that a message cannot hold.
+        LimitExceeded: more encrypted data keys than the client would open again.
+    """
+    suite = plan.request.suite
+    _check_data_key(data_key, suite)
+    parts = (
+        suite.id_bytes,
+        plan.stored.serialized,
+        data_key.encrypted_data_keys,
+        plan.frame_length_bytes,
+        plan.max_encrypted_data_keys,
+    )
+    try:
+        block = _remembered_block(*parts)
+    except TypeError:  # something unhashable, which cannot be right: say so properly
+        block = _block(*parts)
+    # Random from the system each time: the message id separates the keys of two messages under one data key, and a
+    # pool in this process would repeat after a fork or a restored snapshot.
+    message_id = os.urandom(suite.message_id_bytes)
+    content_key, commitment = derive_keys(suite, data_key.plaintext, message_id)
+    header_body = b"".join((plan.header_start, message_id, block, commitment))
+    cipher = AESGCM(content_key)
+    tag = cipher.encrypt(ZERO_IV, b"", header_body + plan.unstored.serialized)
+    return SealedHeader(header_body + tag if suite.is_committing else header_body + ZERO_IV + tag, message_id, cipher)
+
+
+def final_head(message_id: bytes, number: int, size: int) -> tuple[bytes, bytes]:
+    """What stands before the ciphertext of the final frame, and its associated data. The IV is head[8:20]."""
+    head = body.FINAL_HEAD.pack(body.FINAL_MARK, number, number, size)
+    return head, message_id + body.FINAL_TEXT + body.SEQUENCE_AND_LENGTH.pack(number, size)
+
+
+def seal_message(plan: EncryptionPlan, data_key: DataKey, signing_key: SigningKey | None, plaintext: Buffer) -> bytes:
+    """The whole message of this plaintext.
+
+    Most messages are one unsigned frame: those take the few steps here, the others an `Encryptor`.
+    """
+    size = len(plaintext)
+    if size <= plan.frame_length_bytes and signing_key is None:
+        header_bytes, message_id, cipher = seal_header(plan, data_key)
+        head, aad = final_head(message_id, 1, size)
+        return b"".join((header_bytes, head, cipher.encrypt(head[8:20], plaintext, aad)))
+    return Encryptor(plan, data_key, signing_key).seal_whole(plaintext)
+
+
 class Encryptor:
-    """Makes the bytes of one message. Not for two threads at once.
+    """Makes the bytes of one message part by part. Not for two threads at once.
 
     Attributes:
         header_bytes: the header, authenticated; it comes first.
     """
 
-    __slots__ = (
-        "_cipher",
-        "_digest",
-        "_frame_length_bytes",
-        "_message_id",
-        "_number",
-        "_plan",
-        "_signing_key",
-        "header_bytes",
-    )
+    __slots__ = ("_cipher", "_digest", "_message_id", "_number", "_plan", "_signing_key", "header_bytes")
 
     def __init__(self, plan: EncryptionPlan, data_key: DataKey, signing_key: SigningKey | None) -> None:
-        """Make the header.
-
-        Raises:
-            KeyUnavailable: the data key has another length, has no encrypted data key, or one that a message cannot
-                hold.
-            LimitExceeded: more encrypted data keys than the client would open again.
-        """
-        suite = plan.request.suite
-        plaintext_key = _check_data_key(data_key, suite)
-        parts = (
-            suite.value,
-            plan.stored.serialized,
-            data_key.encrypted_data_keys,
-            plan.frame_length_bytes,
-            plan.max_encrypted_data_keys,
-        )
-        try:
-            block = _remembered_block(*parts)
-        except TypeError:  # something unhashable, which cannot be right: say so properly
-            block = _block(*parts)
-        # Random from the system each time: the message id separates the keys of two messages under one data key, and a
-        # pool in this process would repeat after a fork or a restored snapshot.
-        message_id = os.urandom(suite.message_id_bytes)
-        content_key, commitment = derive_keys(suite, plaintext_key, message_id)
-        header_body = b"".join((header_start(suite), message_id, block, commitment))
-        cipher = AESGCM(content_key)
-        tag = cipher.encrypt(ZERO_IV, b"", header_body + plan.unstored.serialized)
-        self.header_bytes = header_body + tag if suite.is_committing else header_body + ZERO_IV + tag
+        self.header_bytes, self._message_id, self._cipher = seal_header(plan, data_key)
         self._plan = plan
-        self._frame_length_bytes = plan.frame_length_bytes
-        self._message_id = message_id
-        self._cipher = cipher
         self._number = 1
         self._signing_key = signing_key
-        self._digest = None if suite.signature_hash is None else hashlib.new(suite.signature_hash, self.header_bytes)
+        signature_hash = plan.request.suite.signature_hash
+        self._digest = None if signature_hash is None else hashlib.new(signature_hash, self.header_bytes)
 
     @property
     def header(self) -> Header:
@@ -198,12 +221,9 @@ class Encryptor:
     def seal_whole(self, plaintext: Buffer) -> bytes:
         """The whole message of this plaintext."""
         size = len(plaintext)
-        if size <= self._frame_length_bytes and self._digest is None:
-            head, aad = self._final_head(size)
-            return b"".join((self.header_bytes, head, self._cipher.encrypt(head[8:20], plaintext, aad)))
-        self._check_frame_count(body.frame_count(size, self._frame_length_bytes))
+        self._check_frame_count(body.frame_count(size, self._plan.frame_length_bytes))
         start = len(self.header_bytes)
-        whole = start + body.framed_bytes(size, self._frame_length_bytes)
+        whole = start + body.framed_bytes(size, self._plan.frame_length_bytes)
         # The memory of a BytesIO becomes the bytes that it returns: the message is written once, in its place.
         message = io.BytesIO(bytes(whole + self.footer_bytes()))
         with message.getbuffer() as view:
@@ -223,7 +243,7 @@ class Encryptor:
         Raises:
             LimitExceeded: more frames than a message can have.
         """
-        frame_length = self._frame_length_bytes
+        frame_length = self._plan.frame_length_bytes
         size = len(plaintext)
         regular = body.frame_count(size, frame_length) - 1 if is_last else size // frame_length
         self._check_frame_count(self._number + regular)
@@ -254,18 +274,12 @@ class Encryptor:
             )
 
     def _seal_final_into(self, plaintext: memoryview, out: memoryview, position: int) -> int:
-        head, aad = self._final_head(len(plaintext))
+        head, aad = final_head(self._message_id, self._number, len(plaintext))
         content = position + len(head)
         end = content + len(plaintext) + TAG_BYTES
         out[position:content] = head
         self._cipher.encrypt_into(head[8:20], plaintext, aad, out[content:end])
         return end
-
-    def _final_head(self, size: int) -> tuple[bytes, bytes]:
-        """What stands before the ciphertext of the final frame, and its associated data. The IV is head[8:20]."""
-        number = self._number
-        head = body.FINAL_HEAD.pack(body.FINAL_MARK, number, number, size)
-        return head, self._message_id + body.FINAL_TEXT + body.SEQUENCE_AND_LENGTH.pack(number, size)
 
     def footer(self) -> bytes:
         """The footer: the signature over all bytes before it, or nothing."""
@@ -275,7 +289,7 @@ class Encryptor:
         return serialize_footer(signing_key.sign(digest.digest(), digest.name))
 
 
-def _check_data_key(data_key: object, suite: Suite) -> bytes:
+def _check_data_key(data_key: object, suite: Suite) -> None:
     if not isinstance(data_key, DataKey) or type(data_key.plaintext) is not bytes:
         raise KeyUnavailable(f"the keyring returned {type(data_key).__name__}, not a DataKey of bytes")
     if type(data_key.encrypted_data_keys) is not tuple:
@@ -285,4 +299,3 @@ def _check_data_key(data_key: object, suite: Suite) -> bytes:
             f"the keyring returned a data key of {len(data_key.plaintext)} bytes; "
             f"{suite.name} needs {suite.data_key_bytes}"
         )
-    return data_key.plaintext
