@@ -177,7 +177,7 @@ class Client:
         if length is not None:
             check_count("length", length, 0, MAX_LENGTH)
         encryptor = self._encryptor(encryption_context, suite, frame_length_bytes, unstored_context_keys)
-        return EncryptingWriter(encryptor, write_all, length)
+        return EncryptingWriter(encryptor, write_all, length, getattr(binary_file, "name", None))
 
     def decrypting_reader(
         self,
@@ -200,7 +200,8 @@ class Client:
             As `decrypt`; StreamFailed: the file cannot be read.
         """
         early = check_flag("release_plaintext_before_signature", release_plaintext_before_signature)
-        return DecryptingReader(self._source(binary_file, encryption_context), early=early)
+        name = getattr(binary_file, "name", None)
+        return DecryptingReader(self._source(binary_file, encryption_context), early=early, name=name)
 
     def encrypt_stream(
         self,

@@ -30,10 +30,12 @@ class DecryptingReader(io.BufferedIOBase):
         encryption_context: the authenticated pairs, those that the caller gave included.
         suite: the algorithm suite.
         unwrapped_by: the keyring and the key that unwrapped the data key.
+        name: the name of the file underneath, if it has one.
     """
 
-    def __init__(self, source: MessageSource, *, early: bool) -> None:
+    def __init__(self, source: MessageSource, *, early: bool, name: object) -> None:
         super().__init__()
+        self.name = name
         self._is_done = True  # until there is something that close could verify
         self._error: EnvelopeError | None = None
         self.header: Header = source.decryptor.header

@@ -23,16 +23,12 @@ class Parts(Protocol):
         """Length of the next part; None behind the last one."""
         ...
 
-    def is_next_ready(self) -> bool:
-        """Whether `next_bytes` gives a length without reading anything."""
-        ...
-
     def open_part(self) -> bytes:
         """The next part."""
         ...
 
     def open_into(self, out: memoryview) -> int:
-        """The next part, written to the beginning of `out`; its length."""
+        """The next part, and parts behind it that are there and fit, at the beginning of `out`; their length."""
         ...
 
 
@@ -63,10 +59,6 @@ class MessageSource:
             self._fill()
         return None
 
-    def is_next_ready(self) -> bool:
-        """Whether the next part has come in as a whole."""
-        return not self.decryptor.is_finished and self.decryptor.next_part() is not None
-
     def _fill(self) -> None:
         source = self.decryptor.input
         source.filled(self._read_into(source.space(self.decryptor.wanted_bytes())))
@@ -90,7 +82,4 @@ def copy_parts(parts: Parts, write_all: WriteAll) -> None:
     while (size := parts.next_bytes()) is not None:
         if len(out) < size:
             out = memoryview(bytearray(max(size, WRITE_BYTES)))
-        filled = parts.open_into(out)
-        while parts.is_next_ready() and filled + (parts.next_bytes() or 0) <= len(out):
-            filled += parts.open_into(out[filled:])
-        write_all(out[:filled])
+        write_all(out[: parts.open_into(out)])

@@ -43,10 +43,6 @@ class Spool:
         """Length of the next part; None behind the last."""
         return self._sizes[self._next] if self._next < len(self._sizes) else None
 
-    def is_next_ready(self) -> bool:
-        """Whether there is a next part."""
-        return self._next < len(self._sizes)
-
     def open_part(self) -> bytes:
         """The next part."""
         size = self._sizes[self._next]

@@ -70,7 +70,7 @@ def open_message(
         try:
             plaintext = cipher.decrypt(part.iv, message[part.content_start :], associated_data(header, part))
         except InvalidTag as error:
-            raise not_authentic(part) from error
+            raise not_authentic(part.number) from error
     else:
         decryptor = Decryptor(options, given, source)
         decryptor.start_body(header, cipher, position)
@@ -242,25 +242,54 @@ class Decryptor:
         try:
             plaintext = cipher.decrypt(part.iv, sealed, associated_data(self.header, part))
         except InvalidTag as error:
-            raise not_authentic(part) from error
+            raise not_authentic(part.number) from error
         self._advance(part)
         return plaintext
 
     def open_into(self, out: memoryview) -> int:
-        """Decrypt the part that `next_part` returned into `out`, which has room for it; return its length."""
+        """Decrypt the part that `next_part` returned, and complete frames behind it as far as `out` has room.
+
+        Returns:
+            How many bytes of plaintext are in `out`; it has room for the one part at least.
+        """
         cipher, part = self._taken_part()
-        sealed = self.input.view[part.content_start : part.end]
+        if not part.is_final:
+            return self._open_regular_into(cipher, out)
         target = out[: part.content_bytes]
+        sealed = self.input.view[part.content_start : part.end]
         try:
             cipher.decrypt_into(part.iv, sealed, associated_data(self.header, part), target)
         except InvalidTag as error:
-            # The primitive leaves what it decrypted in the buffer, and the buffer can be the caller's.
-            target[:] = bytes(part.content_bytes)
-            raise not_authentic(part) from error
+            raise _wiped(target, part.number) from error
         self._advance(part)
         return part.content_bytes
 
+    def _open_regular_into(self, cipher: AESGCM, out: memoryview) -> int:
+        """Decrypt regular frames in a row; the final frame, and whatever is none, is left to `next_part`."""
+        source, number = self.input, self._number
+        view, start, frame_length = source.view, source.start, self.header.block.frame_length_bytes
+        stride = frame_length + body.REGULAR_OVERHEAD_BYTES
+        aad_prefix = self.header.message_id + body.REGULAR_TEXT
+        count = min(len(out) // frame_length, (source.size - start) // stride)
+        position = 0
+        for _ in range(count):
+            stored, iv = body.REGULAR_FIELDS.unpack_from(view, start)
+            if stored != number:
+                break
+            target = out[position : position + frame_length]
+            aad = aad_prefix + body.SEQUENCE_AND_LENGTH.pack(number, frame_length)
+            try:
+                cipher.decrypt_into(iv, view[start + 16 : start + stride], aad, target)
+            except InvalidTag as error:
+                raise _wiped(target, number) from error
+            number, start, position = number + 1, start + stride, position + frame_length
+        if self._digest is not None:
+            self._digest.update(view[source.start : start])
+        source.start, self._number, self._part = start, number, None
+        return position
+
     def _taken_part(self) -> tuple[AESGCM, FramePart]:
+        """What to decrypt next; a driver that did not ask `next_part` first has a bug."""
         if self._part is None or self._cipher is None:
             raise RuntimeError("next_part returned no part")
         return self._cipher, self._part
@@ -296,3 +325,12 @@ class Decryptor:
                 position += self.open_into(view[position:])
         plaintext.truncate(position)
         return plaintext.getvalue()
+
+
+def _wiped(target: memoryview, number: int) -> NotAuthentic:
+    """The error of a frame, after its buffer was wiped.
+
+    The primitive leaves what it decrypted in the buffer, and the buffer can be the caller's.
+    """
+    target[:] = bytes(len(target))
+    return not_authentic(number)

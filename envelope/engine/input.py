@@ -45,12 +45,12 @@ class InputBuffer:
     def space(self, wanted_bytes: int) -> memoryview:
         """Room to read into behind the unused bytes, so that up to `wanted_bytes` of them stand together.
 
-        Memory at most doubles with each call, so a length that a message only claims takes none.
+        Memory doubles each time that it was filled, so a length that a message only claims takes none.
         """
         unused = self.size - self.start
         capacity = len(self.view)
-        if unused + 1 > capacity or (wanted_bytes > capacity and unused > capacity // 2):
-            capacity = min(max(wanted_bytes, unused + 1), 2 * capacity)
+        if self.size == capacity:
+            capacity = max(capacity, min(max(wanted_bytes, unused + 1), 2 * capacity))
         if capacity != len(self.view) or self.start:
             self._move(capacity)
         return memoryview(self.view)[self.size : max(self.size + 1, min(wanted_bytes, capacity))]

@@ -115,9 +115,9 @@ def associated_data(header: Header, part: FramePart) -> bytes:
     return header.message_id + text + SEQUENCE_AND_LENGTH.pack(part.number, part.content_bytes)
 
 
-def not_authentic(part: FramePart) -> NotAuthentic:
+def not_authentic(number: int) -> NotAuthentic:
     """The error of a frame whose tag does not fit."""
     return NotAuthentic(
-        f"frame {part.number} of the message is not authentic",
+        f"frame {number} of the message is not authentic",
         hint="the message was changed or damaged; fetch it again",
     )

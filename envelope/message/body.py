@@ -43,7 +43,7 @@ SINGLE_TEXT = b"AWSKMSEncryptionClient Single Block"
 REGULAR_HEAD = struct.Struct(">I4xQ")
 """Number, then the IV that is the same number in twelve bytes: zero padding and a 64-bit integer."""
 FINAL_HEAD = struct.Struct(">II4xQI")
-_REGULAR_FIELDS = struct.Struct(">I12s")
+REGULAR_FIELDS = struct.Struct(">I12s")
 _FINAL_FIELDS = struct.Struct(">II12sI")
 _NON_FRAMED_FIELDS = struct.Struct(">12sQ")
 _U32 = struct.Struct(">I")
@@ -111,7 +111,7 @@ def parse_frame(buffer: Buffer, position: int, size: int, number: int, frame_len
 
 
 def _parse_regular(buffer: Buffer, position: int, size: int, number: int, frame_length_bytes: int) -> FramePart | None:
-    stored, iv = _REGULAR_FIELDS.unpack_from(buffer, position)
+    stored, iv = REGULAR_FIELDS.unpack_from(buffer, position)
     if stored != number:
         raise _out_of_order(stored, number)
     start = position + REGULAR_OVERHEAD_BYTES - TAG_BYTES
