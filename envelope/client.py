@@ -5,12 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping
 from functools import lru_cache, partial
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 from envelope import files, ranges, streams
 from envelope.binary_files import as_view, checked_reader, checked_writer, seek, seekable_extent
 from envelope.context import EMPTY_CONTEXT, check_context, check_names, context_items
-from envelope.crypto.ecdsa import SigningKey
 from envelope.decrypting_reader import DecryptingReader
 from envelope.encrypting_writer import EncryptingWriter
 from envelope.engine.decryptor import Decryptor, WholeMessage, open_message
@@ -38,6 +37,9 @@ from envelope.message.header import Header
 from envelope.message_source import MessageSource
 from envelope.opened import Opened, OpenedMessage
 from envelope.suites import CommitmentPolicy, Suite
+
+if TYPE_CHECKING:
+    from envelope.crypto.ecdsa import SigningKey
 
 __all__ = ["Client", "describe"]
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import secrets
 import stat
 from collections.abc import Iterator
 from pathlib import Path
@@ -53,7 +52,7 @@ def replacing(target: Path, *, new_mode: int) -> Iterator[BinaryIO]:
     """
     target = Path(os.path.realpath(target))
     mode = _present_mode(target)
-    temporary = target.with_name(f".envelope-{secrets.token_hex(8)}.partial")
+    temporary = target.with_name(f".envelope-{os.urandom(8).hex()}.partial")
     descriptor = os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, new_mode if mode is None else 0o600)
     try:
         with os.fdopen(descriptor, "wb", buffering=0) as file:

@@ -6,7 +6,6 @@ What is written is sealed under a key that exists only in this object, so nothin
 from __future__ import annotations
 
 import os
-import tempfile
 
 from envelope.crypto.gcm import AESGCM, InvalidTag
 from envelope.errors import StreamFailed
@@ -22,6 +21,9 @@ class Spool:
     """Parts of plaintext, first written, then read in the same order."""
 
     def __init__(self, memory_bytes: int = MEMORY_BYTES) -> None:
+        # Signed streams are rare, and an import costs 5 ms.
+        import tempfile
+
         self._file = tempfile.SpooledTemporaryFile(max_size=memory_bytes)  # noqa: SIM115 - closed by close()
         self._cipher = AESGCM(os.urandom(32))
         self._sizes: list[int] = []

@@ -73,7 +73,9 @@ def test_any_mapping_is_a_context(kind: Any) -> None:
 
 
 def test_a_context_is_a_mapping_that_cannot_be_changed() -> None:
-    context = EncryptionContext({"tenant": "42", "a": "b"})
+    pairs_of_the_caller = {"tenant": "42", "a": "b"}
+    context = EncryptionContext(pairs_of_the_caller)
+    pairs_of_the_caller["tenant"] = "43"
     assert (context["tenant"], len(context), sorted(context)) == ("42", 2, ["a", "tenant"])
     assert "none" not in context
     assert pickle.loads(pickle.dumps(context)) == context  # noqa: S301 - our own bytes

@@ -132,6 +132,14 @@ def test_an_encrypted_data_key_that_is_not_ours_says_why(key: Key, text: str) ->
     assert text in str(cause)
     assert str(cause).startswith("RawAesKeyring('tests', 'key'): ")
     assert (cause.keyring, cause.provider_id) == ("RawAesKeyring('tests', 'key')", key.provider_id.decode())
+    assert (cause.__cause__ is not None) is ("not authentic" in text)
+
+
+def test_every_wrapping_has_its_own_iv() -> None:
+    """Two data keys under one wrapping key and one IV, and the key is lost."""
+    client = Client(raw_aes())
+    keys = [key for _ in range(50) for key in describe(client.encrypt(b"")).encrypted_data_keys]
+    assert len({key.provider_info[-12:] for key in keys}) == 50
 
 
 def _wrapped(fill: int, *, size: int = 32, context: bytes = b"") -> Key:

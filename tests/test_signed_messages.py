@@ -99,6 +99,8 @@ BAD_PUBLIC_KEYS = {
     "not on the curve": base64.b64encode(b"\x02" + bytes(47) + b"\x01"),
     "above the field": base64.b64encode(b"\x02" + b"\xff" * 48),
     "no base64": b"*" * 68,
+    "base64 in lines": base64.encodebytes(P384_POINT),
+    "base64 between blanks": b" " + base64.b64encode(P384_POINT),
     "base64 of another alphabet": base64.urlsafe_b64encode(b"\x02" + b"\xfb\xff\xfe" * 16),
     "text beyond ASCII": "é".encode() * 34,
     "empty": b"",

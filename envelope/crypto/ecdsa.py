@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.asymmetric.utils import (
 )
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-__all__ = ["SigningKey", "VerificationKey", "signature_bytes"]
+__all__ = ["SigningKey", "VerificationKey"]
 
 _CURVES: dict[str, ec.EllipticCurve] = {"P-256": ec.SECP256R1(), "P-384": ec.SECP384R1()}
 _PREHASHED = {"sha256": Prehashed(hashes.SHA256()), "sha384": Prehashed(hashes.SHA384())}
@@ -34,18 +34,19 @@ _GROUP_ORDERS = {
 _SIGNATURE_BYTES = {"P-256": 71, "P-384": 103}
 
 
-def signature_bytes(curve: str) -> int:
-    """The one DER length that is written: the most frequent one, so that the length of a message is known before."""
-    return _SIGNATURE_BYTES[curve]
-
-
 class SigningKey:
-    """A fresh private key for the signature of one message; it is never stored."""
+    """A fresh private key for the signature of one message; it is never stored.
 
-    __slots__ = ("_curve", "_private_key")
+    Attributes:
+        signature_bytes: the one DER length that is written: the most frequent one, so that the length of a message is
+            known before.
+    """
+
+    __slots__ = ("_curve", "_private_key", "signature_bytes")
 
     def __init__(self, curve: str) -> None:
         self._curve = curve
+        self.signature_bytes = _SIGNATURE_BYTES[curve]
         self._private_key = ec.generate_private_key(_CURVES[curve])
 
     def public_key_text(self) -> str:
@@ -54,7 +55,7 @@ class SigningKey:
         return base64.b64encode(point).decode()
 
     def sign(self, digest: bytes, hash_name: str) -> bytes:
-        """A DER signature of exactly `signature_bytes(curve)` bytes.
+        """A DER signature of exactly `signature_bytes` bytes.
 
         With (r, s) also (r, n - s) is a valid signature, of another length in half of the cases.
         """
@@ -63,7 +64,7 @@ class SigningKey:
             r, s = decode_dss_signature(self._private_key.sign(digest, algorithm))
             for candidate in (s, _GROUP_ORDERS[self._curve] - s):
                 signature = encode_dss_signature(r, candidate)
-                if len(signature) == _SIGNATURE_BYTES[self._curve]:
+                if len(signature) == self.signature_bytes:
                     return signature
 
 

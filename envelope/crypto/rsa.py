@@ -1,6 +1,6 @@
 """RSA encryption of data keys, and the PEM forms that it takes.
 
-Every cryptography exception becomes a ValueError with a text of ours here; the keyring makes it one of our own.
+Every cryptography exception becomes a ValueError with a text of ours here; the keyring puts the argument's name before it.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPublicKey
 
-__all__ = ["RSAPrivateKey", "RSAPublicKey", "load_private_key", "load_public_key", "unwrap", "wrap"]
+__all__ = ["RSAPrivateKey", "RSAPublicKey", "as_private_key", "as_public_key", "unwrap", "wrap"]
 
 _HASHES: dict[str, hashes.HashAlgorithm] = {
     "sha1": hashes.SHA1(),  # noqa: S303 - OAEP does not rest on collision resistance; other implementations offer it
@@ -20,28 +20,36 @@ _HASHES: dict[str, hashes.HashAlgorithm] = {
 }
 
 
-def load_public_key(pem: bytes) -> RSAPublicKey:
-    """An RSA public key from PEM (SubjectPublicKeyInfo)."""
+def as_public_key(key: object) -> RSAPublicKey:
+    """An RSA public key: a key object, or PEM bytes (SubjectPublicKeyInfo)."""
+    if isinstance(key, RSAPublicKey):
+        return key
+    if not isinstance(key, bytes):
+        raise ValueError(f"must be PEM bytes or an RSA public key object, not {type(key).__name__}")
     try:
-        key = serialization.load_pem_public_key(pem)
+        loaded = serialization.load_pem_public_key(key)
     except (ValueError, UnsupportedAlgorithm) as error:
-        raise ValueError("not a public key in PEM") from error
-    if not isinstance(key, RSAPublicKey):
-        raise ValueError("a public key in PEM, but not of RSA")
-    return key
+        raise ValueError("is not a public key in PEM") from error
+    if not isinstance(loaded, RSAPublicKey):
+        raise ValueError("is a public key in PEM, but not of RSA")
+    return loaded
 
 
-def load_private_key(pem: bytes) -> RSAPrivateKey:
-    """An RSA private key from PEM (PKCS #8 or PKCS #1) without a passphrase."""
+def as_private_key(key: object) -> RSAPrivateKey:
+    """An RSA private key: a key object, or PEM bytes (PKCS #8 or PKCS #1) without a passphrase."""
+    if isinstance(key, RSAPrivateKey):
+        return key
+    if not isinstance(key, bytes):
+        raise ValueError(f"must be PEM bytes or an RSA private key object, not {type(key).__name__}")
     try:
-        key = serialization.load_pem_private_key(pem, password=None)
+        loaded = serialization.load_pem_private_key(key, password=None)
     except TypeError as error:
-        raise ValueError("a private key in PEM under a passphrase; load it and give the key object") from error
+        raise ValueError("is a private key in PEM under a passphrase; load it and give the key object") from error
     except (ValueError, UnsupportedAlgorithm) as error:
-        raise ValueError("not a private key in PEM") from error
-    if not isinstance(key, RSAPrivateKey):
-        raise ValueError("a private key in PEM, but not of RSA")
-    return key
+        raise ValueError("is not a private key in PEM") from error
+    if not isinstance(loaded, RSAPrivateKey):
+        raise ValueError("is a private key in PEM, but not of RSA")
+    return loaded
 
 
 def wrap(key: RSAPublicKey, data_key: bytes, oaep_hash: str | None) -> bytes:

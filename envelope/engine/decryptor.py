@@ -15,10 +15,9 @@ from __future__ import annotations
 import hashlib
 import io
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from envelope.context import PUBLIC_KEY_NAME, EncryptionContext
-from envelope.crypto.ecdsa import VerificationKey
 from envelope.crypto.gcm import AESGCM, InvalidTag
 from envelope.engine.input import InputBuffer
 from envelope.engine.opening import admit, associated_data, not_authentic, unlock
@@ -30,6 +29,9 @@ from envelope.message.body import FramePart
 from envelope.message.cursor import Buffer, truncated
 from envelope.message.footer import LENGTH_BYTES, MAX_SIGNATURE_BYTES, parse_footer
 from envelope.message.header import Header, parse_header
+
+if TYPE_CHECKING:
+    from envelope.crypto.ecdsa import VerificationKey
 
 __all__ = ["Decryptor", "WholeMessage", "open_message"]
 
@@ -180,6 +182,8 @@ class Decryptor:
         suite = header.suite
         if suite.curve is None or suite.signature_hash is None:
             return
+        from envelope.crypto.ecdsa import VerificationKey  # 15 ms that most programs never need
+
         try:
             self._verification_key = VerificationKey(suite.curve, header.encryption_context[PUBLIC_KEY_NAME])
         except ValueError as error:
@@ -315,13 +319,27 @@ class Decryptor:
         self.input, self._part = InputBuffer(frame), part
         return self.open_part()
 
+    def _most_plaintext_bytes(self) -> int:
+        """How long the plaintext can be; exact for the unsigned framed messages that are well-formed.
+
+        An exact length matters: memory that is given back in part makes the C library ask the system for it each time.
+        """
+        rest, frame_length = self.input.size - self.input.start, self.header.frame_length_bytes
+        if not frame_length or self._verification_key is not None:
+            return rest
+        frames_bytes = max(rest - body.FINAL_OVERHEAD_BYTES, 0)
+        regular_frames = frames_bytes // (frame_length + body.REGULAR_OVERHEAD_BYTES)
+        return frames_bytes - regular_frames * body.REGULAR_OVERHEAD_BYTES
+
     def open_rest(self) -> bytes:
         """The whole plaintext of a body that is in the input as a whole."""
-        # The plaintext is shorter than what is left of the message; the memory of the BytesIO becomes the result.
-        plaintext = io.BytesIO(bytes(self.input.size - self.input.start))
+        # The memory of the BytesIO becomes the result.
+        plaintext = io.BytesIO(bytes(self._most_plaintext_bytes()))
         position = 0
         with plaintext.getbuffer() as view:
-            while self.next_part() is not None:
+            while (part := self.next_part()) is not None:
+                if part.content_bytes > len(view) - position:
+                    raise truncated()  # regular frames up to the end, where the final one should be
                 position += self.open_into(view[position:])
         plaintext.truncate(position)
         return plaintext.getvalue()

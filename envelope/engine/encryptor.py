@@ -15,10 +15,9 @@ import io
 import os
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from envelope.context import PUBLIC_KEY_NAME, EncryptionContext, check_context
-from envelope.crypto.ecdsa import SigningKey, signature_bytes
 from envelope.crypto.gcm import AESGCM
 from envelope.engine.keys import derive_keys
 from envelope.engine.options import Options, check_frame_length
@@ -29,6 +28,9 @@ from envelope.message.cursor import Buffer
 from envelope.message.footer import LENGTH_BYTES, serialize_footer
 from envelope.message.header import ZERO_IV, Header, header_start, parse_header, serialize_block
 from envelope.suites import SUITES_BY_ID, TAG_BYTES, Suite, check_suite
+
+if TYPE_CHECKING:
+    from envelope.crypto.ecdsa import SigningKey
 
 __all__ = ["EncryptionPlan", "Encryptor", "plan_encryption"]
 
@@ -91,6 +93,8 @@ def with_signing_key(plan: EncryptionPlan) -> tuple[EncryptionPlan, SigningKey |
     suite = plan.request.suite
     if suite.curve is None:
         return plan, None
+    from envelope.crypto.ecdsa import SigningKey  # 15 ms that most programs never need
+
     key = SigningKey(suite.curve)
     pair = {PUBLIC_KEY_NAME: key.public_key_text()}
     request = WrapRequest(suite, plan.request.encryption_context.plus(pair))
@@ -132,6 +136,11 @@ def _check_encrypted_data_key(key: object) -> None:
 
 def _is(kind: type, *values: object) -> bool:
     return all(type(value) is kind for value in values)
+
+
+JOINED_BYTES = 65_536
+"""Up to here a message is joined of its parts. Two large blocks at a time make the C library give memory back to the
+system and ask for it again with each message; longer ones are sealed in their place."""
 
 
 class SealedHeader(NamedTuple):
@@ -181,10 +190,10 @@ def final_head(message_id: bytes, number: int, size: int) -> tuple[bytes, bytes]
 def seal_message(plan: EncryptionPlan, data_key: DataKey, signing_key: SigningKey | None, plaintext: Buffer) -> bytes:
     """The whole message of this plaintext.
 
-    Most messages are one unsigned frame: those take the few steps here, the others an `Encryptor`.
+    Most messages are one short unsigned frame: those take the few steps here, the others an `Encryptor`.
     """
     size = len(plaintext)
-    if size <= plan.frame_length_bytes and signing_key is None:
+    if size <= min(plan.frame_length_bytes, JOINED_BYTES) and signing_key is None:
         header_bytes, message_id, cipher = seal_header(plan, data_key)
         head, aad = final_head(message_id, 1, size)
         return b"".join((header_bytes, head, cipher.encrypt(head[8:20], plaintext, aad)))
@@ -215,8 +224,7 @@ class Encryptor:
 
     def footer_bytes(self) -> int:
         """Length of the footer; none without a signature."""
-        curve = self._plan.request.suite.curve
-        return 0 if curve is None else LENGTH_BYTES + signature_bytes(curve)
+        return 0 if self._signing_key is None else LENGTH_BYTES + self._signing_key.signature_bytes
 
     def seal_whole(self, plaintext: Buffer) -> bytes:
         """The whole message of this plaintext."""

@@ -13,12 +13,15 @@ from __future__ import annotations
 
 import os
 from enum import Enum
+from typing import TYPE_CHECKING
 
-from envelope.crypto import rsa
 from envelope.errors import InvalidArgument
 from envelope.key_names import check_key_name, check_namespace
 from envelope.keyrings.protocol import UnwrapRefused, shown_key, shown_key_name, unwrap_first
 from envelope.materials import DataKey, EncryptedDataKey, UnwrappedDataKey, UnwrapRequest, WrapRequest
+
+if TYPE_CHECKING:
+    from envelope.crypto.rsa import RSAPrivateKey, RSAPublicKey
 
 __all__ = ["RawRsaKeyring", "RsaPadding"]
 
@@ -59,8 +62,8 @@ class RawRsaKeyring:
         namespace: str,
         name: str,
         *,
-        public_key: bytes | rsa.RSAPublicKey | None = None,
-        private_key: bytes | rsa.RSAPrivateKey | None = None,
+        public_key: bytes | RSAPublicKey | None = None,
+        private_key: bytes | RSAPrivateKey | None = None,
         padding: RsaPadding = RsaPadding.OAEP_SHA256,
     ) -> None:
         self._namespace = check_namespace(namespace)
@@ -81,6 +84,8 @@ class RawRsaKeyring:
                 hint="encrypt under a new key of 3,072 bits or more",
             )
         data_key = request.data_key or os.urandom(request.suite.data_key_bytes)
+        from envelope.crypto import rsa
+
         ciphertext = rsa.wrap(self._public_key, data_key, self._padding.value)
         return DataKey(data_key, (EncryptedDataKey(self._namespace, self._name.encode(), ciphertext),))
 
@@ -93,15 +98,25 @@ class RawRsaKeyring:
             raise UnwrapRefused(f"the data key is wrapped under another key, {shown_key(key)}")
         if self._private_key is None:
             raise UnwrapRefused("this keyring has no private key, so it only encrypts")
+        from envelope.crypto import rsa
+
         try:
             return rsa.unwrap(self._private_key, key.ciphertext, self._padding.value)
         except ValueError as error:
             raise UnwrapRefused("the wrapped data key does not decrypt under this key and padding") from error
 
 
-def _key_pair(public_key: object, private_key: object) -> tuple[rsa.RSAPublicKey, rsa.RSAPrivateKey | None]:
-    public = None if public_key is None else _public(public_key)
-    private = None if private_key is None else _private(private_key)
+def _key_pair(public_key: object, private_key: object) -> tuple[RSAPublicKey, RSAPrivateKey | None]:
+    from envelope.crypto import rsa  # 15 ms that programs without RSA never need
+
+    try:
+        public = None if public_key is None else rsa.as_public_key(public_key)
+    except ValueError as error:
+        raise InvalidArgument(f"public_key {error}") from error
+    try:
+        private = None if private_key is None else rsa.as_private_key(private_key)
+    except ValueError as error:
+        raise InvalidArgument(f"private_key {error}") from error
     if private is None:
         if public is None:
             raise InvalidArgument("a raw RSA keyring needs a public_key to encrypt, a private_key to decrypt, or both")
@@ -110,25 +125,3 @@ def _key_pair(public_key: object, private_key: object) -> tuple[rsa.RSAPublicKey
     if public is not None and public.public_numbers() != own.public_numbers():
         raise InvalidArgument("public_key and private_key are not a pair")
     return own, private
-
-
-def _public(key: object) -> rsa.RSAPublicKey:
-    if isinstance(key, rsa.RSAPublicKey):
-        return key
-    if not isinstance(key, bytes):
-        raise InvalidArgument(f"public_key must be PEM bytes or an RSA public key object, not {type(key).__name__}")
-    try:
-        return rsa.load_public_key(key)
-    except ValueError as error:
-        raise InvalidArgument(f"public_key is {error}") from error
-
-
-def _private(key: object) -> rsa.RSAPrivateKey:
-    if isinstance(key, rsa.RSAPrivateKey):
-        return key
-    if not isinstance(key, bytes):
-        raise InvalidArgument(f"private_key must be PEM bytes or an RSA private key object, not {type(key).__name__}")
-    try:
-        return rsa.load_private_key(key)
-    except ValueError as error:
-        raise InvalidArgument(f"private_key is {error}") from error

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
-import secrets
 import stat
 import threading
 import unicodedata
@@ -114,7 +113,7 @@ class LocalKeystore:
                     hint="open it, or choose another path; nothing was changed",
                 )
             protection = protect()
-            contents = _write(checked, secrets.token_hex(8), {}, protection)
+            contents = _write(checked, os.urandom(8).hex(), {}, protection)
         return cls(checked, protection, contents, clock)
 
     @classmethod
