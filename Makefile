@@ -11,7 +11,6 @@ VENVS      := $(VENV) $(VENV_BENCH) $(VENV_FUZZ) $(VENV_LOCK)
 PYTHON     ?=
 CANDIDATES := python3.14 python3.13 python3.12 python3.11 python3
 
-BENCHMARKS  = $(sort $(wildcard benchmarks/*.py))
 FUZZERS     = $(sort $(wildcard tests/fuzz/fuzz_*.py))
 FUZZ_S     ?= 60
 
@@ -44,12 +43,8 @@ lint: venv  ## style and formatting
 types: venv  ## strict type check
 	$(VENV)/bin/python -m mypy
 
-bench: $(VENV_BENCH)/.project  ## every benchmark, against the peers
-	@test -n "$(BENCHMARKS)" || { echo "make bench: there is no benchmarks/*.py" >&2; exit 1; }
-	@set -e; for script in $(BENCHMARKS); do \
-		echo "== $$script"; \
-		$(VENV_BENCH)/bin/python "$$script"; \
-	done
+bench: $(VENV_BENCH)/.project  ## every benchmark, against the peers; one report in Markdown
+	$(VENV_BENCH)/bin/python -m benchmarks
 
 fuzz: $(VENV_FUZZ)/.project  ## every fuzzer in tests/fuzz, FUZZ_S seconds each (default 60)
 	@test -n "$(FUZZERS)" || { echo "make fuzz: there is no tests/fuzz/fuzz_*.py" >&2; exit 1; }

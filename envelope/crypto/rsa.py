@@ -1,6 +1,6 @@
 """RSA encryption of data keys, and the PEM forms that it takes.
 
-Every cryptography exception becomes a ValueError with a text of ours here; the keyring puts the argument's name before it.
+Every cryptography exception becomes a ValueError with a text of ours; the keyring puts the argument's name before it.
 """
 
 from __future__ import annotations

@@ -138,9 +138,8 @@ def _parse_version_1(buffer: Buffer, max_encrypted_data_keys: int) -> Header:
     suite = _VERSION_1.get(suite_id)
     if suite is None:
         raise _not_a_suite(suite_id, 1)
-    body_end = _block_end(buffer, _START_1.size, max_encrypted_data_keys) + _CONTENT_1.size
+    block, body_end = _find_block(suite, buffer, _START_1.size, max_encrypted_data_keys)
     iv, tag = _AUTH_1.unpack_from(buffer, body_end)
-    block = _parse_block(suite, bytes(buffer[_START_1.size : body_end]))
     return Header(suite, message_id, block, b"", iv, tag, bytes(buffer[:body_end]), iv + tag)
 
 
@@ -149,9 +148,8 @@ def _parse_version_2(buffer: Buffer, max_encrypted_data_keys: int) -> Header:
     suite = _VERSION_2.get(suite_id)
     if suite is None:
         raise _not_a_suite(suite_id, 2)
-    block_end = _block_end(buffer, _START_2.size, max_encrypted_data_keys) + _CONTENT_2.size
+    block, block_end = _find_block(suite, buffer, _START_2.size, max_encrypted_data_keys)
     commitment, tag = _AUTH_2.unpack_from(buffer, block_end)
-    block = _parse_block(suite, bytes(buffer[_START_2.size : block_end]))
     return Header(suite, message_id, block, commitment, ZERO_IV, tag, bytes(buffer[: block_end + 32]), tag)
 
 
@@ -179,7 +177,39 @@ def _not_a_version(version: int) -> MalformedMessage:
     return MalformedMessage(f"message version {version} is not supported", hint=_NOT_A_MESSAGE)
 
 
-def _block_end(buffer: Buffer, start: int, max_encrypted_data_keys: int) -> int:
+class _Newest:
+    """The block that was parsed last: while one data key serves, the next message has the same."""
+
+    __slots__ = ("block",)
+
+    def __init__(self) -> None:
+        self.block: tuple[bytes, Block] | None = None
+
+
+_newest = _Newest()
+
+
+def _find_block(suite: Suite, buffer: Buffer, start: int, max_encrypted_data_keys: int) -> tuple[Block, int]:
+    """The block at `start`, and where it ends."""
+    newest = _newest.block
+    # A block says by itself where it ends: a buffer that goes on with these bytes goes on with this block.
+    if newest is not None and type(buffer) is bytes and buffer.startswith(newest[0], start):
+        request = newest[1].request
+        if request.suite is suite and len(request.encrypted_data_keys) <= max_encrypted_data_keys:
+            return newest[1], start + len(newest[0])
+    content_bytes = _CONTENT_1.size if suite.message_version == 1 else _CONTENT_2.size
+    end = _keys_end(buffer, start, max_encrypted_data_keys) + content_bytes
+    if end > len(buffer):
+        raise truncated()
+    stored = bytes(buffer[start:end])
+    if len(stored) > _REMEMBERED_BYTES:
+        return _new_block(suite, stored), end
+    block = _remembered_block(suite, stored)
+    _newest.block = (stored, block)
+    return block, end
+
+
+def _keys_end(buffer: Buffer, start: int, max_encrypted_data_keys: int) -> int:
     """Where the encrypted data keys end, found by their lengths alone; may lie behind the end of the buffer."""
     length_at = _U16.unpack_from
     end = start + 2 + length_at(buffer, start)[0]
@@ -199,10 +229,6 @@ def _bad_count(count: int, max_encrypted_data_keys: int) -> MalformedMessage | L
         f"the message has {count:,} encrypted data keys, more than the limit of {max_encrypted_data_keys:,}",
         hint="if you trust the sender, raise max_encrypted_data_keys of the client",
     )
-
-
-def _parse_block(suite: Suite, block: bytes) -> Block:
-    return (_remembered_block if len(block) <= _REMEMBERED_BYTES else _new_block)(suite, block)
 
 
 def _new_block(suite: Suite, block: bytes) -> Block:
