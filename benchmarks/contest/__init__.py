@@ -1,0 +1,1 @@
+"""What the benchmarks share: contenders, rounds in which they take turns, and the tables."""
