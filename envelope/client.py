@@ -331,7 +331,8 @@ class Client:
             plan = self._plan(items, suite, frame_length_bytes, names)
         except TypeError:  # something unhashable, which cannot be right: say so properly
             plan = self._plan.__wrapped__(items, suite, frame_length_bytes, names)
-        return with_signing_key(plan)
+        curve = plan.request.suite.curve
+        return (plan, None) if curve is None else with_signing_key(plan, curve)
 
     def _open(self, message: object, context: Context) -> WholeMessage:
         return open_message(

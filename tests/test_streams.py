@@ -174,9 +174,9 @@ def test_text_files_in_disguise_are_refused(client: Client, message: bytes, tmp_
             named.seek(0)
             with pytest.raises(EnvelopeError):
                 attempt()
-    with tempfile.NamedTemporaryFile("w", dir=tmp_path) as named, codecs.open(str(path), "w", "utf-8") as encoded:
-        for file in (named, encoded):
-            for attempt in _ways_to_write(client, message, file):
+    with tempfile.NamedTemporaryFile("w", dir=tmp_path) as named:
+        for text_writer in (named, codecs.getwriter("utf-8")(io.BytesIO())):
+            for attempt in _ways_to_write(client, message, text_writer):
                 with pytest.raises(EnvelopeError):
                     attempt()
 

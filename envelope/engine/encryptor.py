@@ -15,7 +15,7 @@ import io
 import os
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from envelope.context import PUBLIC_KEY_NAME, EncryptionContext, check_context
 from envelope.crypto.gcm import AESGCM
@@ -88,14 +88,12 @@ def plan_encryption(
     )
 
 
-def with_signing_key(plan: EncryptionPlan) -> tuple[EncryptionPlan, SigningKey | None]:
-    """The plan of one message: where its suite signs, with a key pair of its own in its encryption context."""
+def with_signing_key(plan: EncryptionPlan, curve: str) -> tuple[EncryptionPlan, SigningKey]:
+    """The plan of one signed message: with a key pair of its own in its encryption context."""
     suite = plan.request.suite
-    if suite.curve is None:
-        return plan, None
     from envelope.crypto.ecdsa import SigningKey  # 15 ms that most programs never need
 
-    key = SigningKey(suite.curve)
+    key = SigningKey(curve)
     pair = {PUBLIC_KEY_NAME: key.public_key_text()}
     request = WrapRequest(suite, plan.request.encryption_context.plus(pair))
     return replace(plan, request=request, stored=plan.stored.plus(pair)), key
@@ -143,16 +141,8 @@ JOINED_BYTES = 65_536
 system and ask for it again with each message; longer ones are sealed in their place."""
 
 
-class SealedHeader(NamedTuple):
-    """The bytes of a header, and what the frames behind it are sealed with."""
-
-    header_bytes: bytes
-    message_id: bytes
-    cipher: AESGCM
-
-
-def seal_header(plan: EncryptionPlan, data_key: DataKey) -> SealedHeader:
-    """Make the header of one message.
+def seal_header(plan: EncryptionPlan, data_key: DataKey) -> tuple[bytes, bytes, AESGCM]:
+    """Make the header of one message; return its bytes, its message id, and the cipher for the frames behind it.
 
     Raises:
         KeyUnavailable: the data key has another length, has no encrypted data key, or one that a message cannot hold.
@@ -160,17 +150,12 @@ def seal_header(plan: EncryptionPlan, data_key: DataKey) -> SealedHeader:
     """
     suite = plan.request.suite
     _check_data_key(data_key, suite)
-    parts = (
-        suite.id_bytes,
-        plan.stored.serialized,
-        data_key.encrypted_data_keys,
-        plan.frame_length_bytes,
-        plan.max_encrypted_data_keys,
-    )
+    keys, most_keys = data_key.encrypted_data_keys, plan.max_encrypted_data_keys
+    context_bytes, frame_length = plan.stored.serialized, plan.frame_length_bytes
     try:
-        block = _remembered_block(*parts)
+        block = _remembered_block(suite.id_bytes, context_bytes, keys, frame_length, most_keys)
     except TypeError:  # something unhashable, which cannot be right: say so properly
-        block = _block(*parts)
+        block = _block(suite.id_bytes, context_bytes, keys, frame_length, most_keys)
     # Random from the system each time: the message id separates the keys of two messages under one data key, and a
     # pool in this process would repeat after a fork or a restored snapshot.
     message_id = os.urandom(suite.message_id_bytes)
@@ -178,7 +163,8 @@ def seal_header(plan: EncryptionPlan, data_key: DataKey) -> SealedHeader:
     header_body = b"".join((plan.header_start, message_id, block, commitment))
     cipher = AESGCM(content_key)
     tag = cipher.encrypt(ZERO_IV, b"", header_body + plan.unstored.serialized)
-    return SealedHeader(header_body + tag if suite.is_committing else header_body + ZERO_IV + tag, message_id, cipher)
+    auth = tag if suite.is_committing else ZERO_IV + tag
+    return header_body + auth, message_id, cipher
 
 
 def final_head(message_id: bytes, number: int, size: int) -> tuple[bytes, bytes]:
@@ -193,7 +179,7 @@ def seal_message(plan: EncryptionPlan, data_key: DataKey, signing_key: SigningKe
     Most messages are one short unsigned frame: those take the few steps here, the others an `Encryptor`.
     """
     size = len(plaintext)
-    if size <= min(plan.frame_length_bytes, JOINED_BYTES) and signing_key is None:
+    if size <= JOINED_BYTES and size <= plan.frame_length_bytes and signing_key is None:
         header_bytes, message_id, cipher = seal_header(plan, data_key)
         head, aad = final_head(message_id, 1, size)
         return b"".join((header_bytes, head, cipher.encrypt(head[8:20], plaintext, aad)))
