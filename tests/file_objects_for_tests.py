@@ -63,6 +63,34 @@ class FailsAfter:
         return self._then
 
 
+class Answers:
+    """A file whose `read` and `write` return or raise these things one after the other.
+
+    Afterwards `read` is at the end, and `write` takes everything.
+    """
+
+    def __init__(self, *answers: Any) -> None:
+        self._answers = list(answers)
+        self.taken = bytearray()
+
+    def _next(self, otherwise: Any) -> Any:
+        answer = self._answers.pop(0) if self._answers else otherwise
+        if isinstance(answer, BaseException):
+            raise answer
+        return answer
+
+    def read(self, size: int = -1) -> Any:
+        answer = self._next(b"")
+        if len(answer) > size:
+            self._answers.insert(0, answer[size:])
+        return answer[:size]
+
+    def write(self, data: memoryview) -> Any:
+        answer = self._next(len(data))
+        self.taken += data
+        return answer
+
+
 class ReadintoReturns:
     """A source whose `readinto` returns whatever it was told and fills nothing."""
 

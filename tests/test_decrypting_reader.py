@@ -27,7 +27,7 @@ from envelope import (
     UnwrappedBy,
 )
 from tests.crafted_messages import Crafted, signed_message
-from tests.file_objects_for_tests import FailsAfter, ShortReads
+from tests.file_objects_for_tests import Answers, FailsAfter, ShortReads
 from tests.keyrings_for_tests import FixedKeyring, open_client
 
 UNSIGNED = Crafted(plaintext=b"frame 1.frame 2.frame 3.")
@@ -293,6 +293,49 @@ def test_early_release_is_asked_for_with_true_and_with_nothing_else(client: Clie
         client.decrypting_reader(io.BytesIO(message), release_plaintext_before_signature=value)
     with pytest.raises(InvalidArgument, match="release_plaintext_before_signature"):
         client.decrypt_stream(io.BytesIO(message), io.BytesIO(), release_plaintext_before_signature=value)
+
+
+@each_kind
+def test_a_source_that_has_failed_once_is_not_read_on(client: Client, crafted: Crafted) -> None:
+    """What was lost between the failure and the next read, nobody knows."""
+    message = crafted.serialize()
+    source: Any = Answers(message[:-30], OSError(5, "Input/output error"), message[-30:])
+    reader = client.decrypting_reader(source, release_plaintext_before_signature=True)
+    for _ in range(3):
+        with pytest.raises(StreamFailed):
+            reader.read()
+    with pytest.raises(StreamFailed):
+        reader.close()
+
+
+@pytest.fixture
+def temporary_files(monkeypatch: pytest.MonkeyPatch) -> list[io.BytesIO]:
+    """The temporary files that were made; ours stay in memory."""
+    made: list[io.BytesIO] = []
+
+    def make(*_: object, **__: object) -> io.BytesIO:
+        made.append(io.BytesIO())
+        return made[-1]
+
+    monkeypatch.setattr(tempfile, "SpooledTemporaryFile", make)
+    return made
+
+
+def test_the_temporary_file_of_a_signed_message_is_given_back(
+    client: Client, temporary_files: list[io.BytesIO]
+) -> None:
+    with client.decrypting_reader(io.BytesIO(SIGNED.serialize())) as reader:
+        assert reader.read(1) == b"f"
+        assert [file.closed for file in temporary_files] == [False]
+    with pytest.raises(LookupError), client.decrypting_reader(io.BytesIO(SIGNED.serialize())):
+        raise LookupError
+    client.decrypt_stream(io.BytesIO(SIGNED.serialize()), io.BytesIO())
+    with pytest.raises(NotAuthentic):
+        client.decrypting_reader(io.BytesIO(_changed_at_the_end(SIGNED)))
+    full: Any = Answers(OSError(28, "No space left on device"))
+    with pytest.raises(StreamFailed):
+        client.decrypt_stream(io.BytesIO(SIGNED.serialize()), full)
+    assert [file.closed for file in temporary_files] == [True] * 5
 
 
 def test_a_large_signed_message_waits_in_a_temporary_file_that_nobody_can_read(

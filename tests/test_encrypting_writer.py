@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from envelope import Client, EncryptingWriter, EnvelopeError, InvalidArgument, StreamFailed, Suite, TruncatedMessage
-from tests.file_objects_for_tests import ShortWrites, WriteReturns
+from tests.file_objects_for_tests import Answers, ShortWrites, WriteReturns
 from tests.keyrings_for_tests import open_client, raw_aes
 
 SUITES = [Suite(0x0478), Suite(0x0578)]
@@ -170,8 +170,10 @@ def test_more_than_the_promised_length_is_no_message(client: Client, suite: Suit
     out = io.BytesIO()
     writer = client.encrypting_writer(out, length=10, suite=suite)
     writer.write(b"x" * 10)
-    with pytest.raises(InvalidArgument, match="promised 10 bytes, and 11 were written"), writer:
+    with pytest.raises(InvalidArgument, match="promised 10 bytes, and 11 were written"):
         writer.write(b"x")
+    with pytest.raises(EnvelopeError):
+        writer.close()
     assert _is_no_message(client, out.getvalue())
 
 
@@ -200,8 +202,8 @@ def test_a_failed_write_ends_the_message(client: Client, suite: Suite, error: Ex
 @each_suite
 def test_a_failed_write_that_the_caller_has_swallowed_is_told_again_on_close(client: Client, suite: Suite) -> None:
     """Else the end of the block would say that there is a message."""
-    out = WriteReturns(OSError(28, "No space left on device"), after_bytes=1_000)
-    writer = client.encrypting_writer(out, suite=suite, frame_length_bytes=65_536)  # type: ignore[arg-type]
+    out: Any = Answers(None, OSError(28, "No space left on device"))
+    writer = client.encrypting_writer(out, suite=suite, frame_length_bytes=65_536)
     with pytest.raises(StreamFailed):
         writer.write(bytes(3_000_000))
     with pytest.raises(EnvelopeError):

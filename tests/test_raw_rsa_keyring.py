@@ -24,6 +24,7 @@ from envelope import (
     RawRsaKeyring,
     RsaPadding,
     Suite,
+    UnwrapFailed,
     describe,
 )
 from tests.crafted_messages import Crafted, Key
@@ -130,7 +131,9 @@ def test_a_public_key_alone_encrypts_only(public_key: Any) -> None:
     message = writer.encrypt(b"plaintext")
     with pytest.raises(KeyUnavailable) as caught:
         writer.decrypt(message)
-    assert "no private key" in str(caught.value.errors[0])
+    (cause,) = caught.value.errors
+    assert isinstance(cause, UnwrapFailed)
+    assert "no private key" in str(cause)
     assert Client(_keyring(private_key=PRIVATE)).decrypt(message) == b"plaintext"
 
 

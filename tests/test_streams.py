@@ -16,7 +16,7 @@ import pytest
 
 from envelope import Client, EnvelopeError, InvalidArgument, StreamFailed, Suite, TruncatedMessage
 from tests.crafted_messages import Crafted, Frame
-from tests.file_objects_for_tests import FailsAfter, ReadintoReturns, ShortWrites, SilentWrites, WriteReturns
+from tests.file_objects_for_tests import Answers, FailsAfter, ReadintoReturns, ShortWrites, SilentWrites, WriteReturns
 from tests.keyrings_for_tests import open_client, raw_aes
 
 PLAINTEXT = bytes(range(256)) * 40
@@ -353,21 +353,45 @@ def test_a_stream_begins_where_its_file_stands(client: Client, message: bytes) -
     assert out.getvalue() == b"kept " + PLAINTEXT
 
 
-def test_a_message_of_which_a_header_claims_much_takes_no_memory(client: Client) -> None:
-    """64 MiB are claimed, and some bytes come: the source is never asked for more than twice of what it gave."""
+@pytest.mark.parametrize("given", [3_000, 5_000, 50_000])
+@pytest.mark.parametrize("content_type", [1, 2], ids=["block", "frame"])
+def test_a_message_of_which_the_header_claims_much_takes_no_memory(content_type: int, given: int) -> None:
+    """64 MiB are claimed, and some bytes come: the source is never asked for much more than it has given."""
 
     class Asked(FailsAfter):
-        most = 0
+        given = 0
 
         def read(self, size: int = -1) -> Any:
-            self.most = max(self.most, size)
-            return super().read(size)
+            assert size <= max(2 * self.given, 4_096)
+            data = super().read(size)
+            self.given += len(data)
+            return data
 
-    for crafted in (
-        Crafted(frame_length=64 * 1024 * 1024, frames=(Frame(1, bytes(3_000)),)),
-        Crafted(content_type=1, block_bytes=64 * 1024 * 1024, plaintext=bytes(3_000)),
-    ):
-        source = Asked(crafted.serialize(), b"")
+    claimed = 64 * 1024 * 1024
+    source = Asked(
+        Crafted(
+            content_type=content_type,
+            frame_length=claimed,
+            frames=(Frame(1, bytes(given)),),
+            plaintext=bytes(given),
+            block_bytes=claimed,
+        ).serialize(),
+        b"",
+    )
+    with pytest.raises(TruncatedMessage):
+        open_client().decrypting_reader(source).read()  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("suite", SUITES, ids=["unsigned", "signed"])
+def test_the_first_end_of_a_source_is_its_end(client: Client, suite: Suite) -> None:
+    """A file that grows, or a terminal, can give more after it was at its end."""
+    for first in (b"", b"abc", bytes(65_536), bytes(3 * 1024 * 1024)):
+        out = io.BytesIO()
+        source: Any = Answers(first, b"", b"more")
+        client.encrypt_stream(source, out, suite=suite, frame_length_bytes=65_536)
+        assert client.decrypt(out.getvalue()) == first
+    message = client.encrypt(b"x" * 100, suite=suite, frame_length_bytes=16)
+    for position in range(0, len(message), 20):
+        source = Answers(message[:position], b"", message[position:])
         with pytest.raises(TruncatedMessage):
-            open_client().decrypting_reader(source).read()  # type: ignore[arg-type]
-        assert source.most <= 16_384
+            client.decrypt_stream(source, io.BytesIO())

@@ -26,6 +26,7 @@ from envelope import (
 )
 from tests.crafted_messages import FACTS, Crafted, Frame, message_of, pairs
 from tests.keyrings_for_tests import ALL_SUITES, FixedKeyring, open_client, raw_aes, writing_client
+from tests.python_child import run_python
 
 PLAINTEXT = b"frame 1.frame 2.frame 3."
 FRAME_BYTES = 8
@@ -298,6 +299,35 @@ def test_the_keyring_is_asked_once_for_each_damaged_message() -> None:
     with pytest.raises(NotAuthentic):
         client.decrypt(replace(V2, frames=(F1, F2, replace(F3, text=FRAME_TEXT))).serialize())
     assert len(keyring.unwraps) == 1
+
+
+def test_a_refused_message_leaves_nothing_that_the_garbage_collector_complains_about() -> None:
+    """An exception that was kept holds its frames, and they hold buffers: none may be resized under a view of it."""
+    code = """
+import gc
+message = bytearray(client.encrypt(b"x" * 100, frame_length_bytes=16))
+message[-20] ^= 1
+
+def keep(attempt):
+    try:
+        attempt()
+    except EnvelopeError as error:
+        kept = error
+        return True
+
+for attempt in (
+    lambda: client.decrypt(message),
+    lambda: client.decrypt(bytes(message)),
+    lambda: client.decrypting_reader(io.BytesIO(message)).read(),
+    lambda: client.decrypting_reader(io.BytesIO(message)).readinto(bytearray(200)),
+    lambda: client.decrypt_stream(io.BytesIO(message), io.BytesIO()),
+    lambda: client.open_range(io.BytesIO(message), 0, 100),
+    lambda: Client(RawAesKeyring("tests", "key", bytes(32))).decrypt(message),
+):
+    assert keep(attempt)
+    gc.collect()
+"""
+    assert run_python(code) == b""
 
 
 def test_two_encrypted_data_keys_do_not_open_one_message_to_two_plaintexts() -> None:

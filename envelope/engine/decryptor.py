@@ -340,15 +340,17 @@ class Decryptor:
             while (part := self.next_part()) is not None:
                 if part.content_bytes > len(view) - position:
                     raise truncated()  # regular frames up to the end, where the final one should be
-                position += self.open_into(view[position:])
+                with view[position:] as room:
+                    position += self.open_into(room)
         plaintext.truncate(position)
         return plaintext.getvalue()
 
 
 def _wiped(target: memoryview, number: int) -> NotAuthentic:
-    """The error of a frame, after its buffer was wiped.
+    """The error of a frame, after its buffer was wiped and let go: a traceback would keep it.
 
     The primitive leaves what it decrypted in the buffer, and the buffer can be the caller's.
     """
     target[:] = bytes(len(target))
+    target.release()
     return not_authentic(number)
