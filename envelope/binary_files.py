@@ -23,7 +23,10 @@ WriteAll = Callable[[memoryview], None]
 def as_view(data: object, name: str) -> memoryview:
     """The bytes of a bytes-like object, or `InvalidArgument`; text is refused."""
     if isinstance(data, str):
-        raise InvalidArgument(f"{name} must be bytes, not str", hint="encode text first: text.encode()")
+        hint = (
+            "base64.b64decode(text), if it was encoded so" if name == "message" else "encode text first: text.encode()"
+        )
+        raise InvalidArgument(f"{name} must be bytes, not str", hint=hint)
     try:
         return memoryview(data).cast("B")  # type: ignore[arg-type]  # whatever has no buffer raises
     except (TypeError, BufferError, ValueError) as error:
@@ -109,10 +112,12 @@ def _call(action: str, method: Callable[[Any], Any], argument: object) -> Any:
     with translated_os_errors(action):
         try:
             return method(argument)
+        except io.UnsupportedOperation as error:
+            raise StreamFailed(f"cannot {action}: the file is not open for that") from error
         except (OSError, EnvelopeError):
             raise
         except ValueError as error:  # what closed files raise
-            raise StreamFailed(f"cannot {action}: the file is closed, or not open for that") from error
+            raise StreamFailed(f"cannot {action}: the file is closed") from error
         except Exception as error:
             raise StreamFailed(f"cannot {action}: {type(error).__name__}", hint="the cause is chained") from error
 

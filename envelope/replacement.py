@@ -26,7 +26,8 @@ def check_path(path: object, name: str) -> Path:
             os.fsencode(text)
             return Path(text)
     raise InvalidArgument(
-        f"{name} must be a path, not this {type(path).__name__}", hint="a non-empty str or a pathlib.Path"
+        f"{name} must be a path, not this {type(path).__name__}",
+        hint="a str or a pathlib.Path, not empty, without NUL characters",
     )
 
 

@@ -79,7 +79,7 @@ def machine() -> str:
     return "\n".join(
         (
             f"- {_processor()}, {os.cpu_count()} cores",
-            f"- {platform.system()} {platform.release()}, {' '.join(platform.libc_ver())}",
+            f"- {platform.system()} {platform.release().partition('-')[0]}, {' '.join(platform.libc_ver())}",
             f"- {platform.python_implementation()} {platform.python_version()} with {ssl.OPENSSL_VERSION}",
             f"- {packages}",
             f"- {backend.openssl_version_text()} in cryptography",

@@ -160,7 +160,7 @@ def parse_keys(outer: dict[str, Any], protection: Protection | None) -> Keys:
     except InvalidTag as error:
         raise PassphraseRefused(
             "the passphrase does not open the keystore",
-            hint="another passphrase, or the file was edited; every message stays readable with a backup of it",
+            hint="another passphrase, one that was changed meanwhile (then open the keystore again), or an edited file",
         ) from error
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise _damaged("its keys are not what this package writes") from error

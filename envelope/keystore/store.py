@@ -230,6 +230,8 @@ class LocalKeystore:
 
     def _refreshed(self) -> _Contents:
         """The contents, read again if the file is another one than before."""
+        if not self._path.exists():
+            raise _no_file(self._path)
         with translated_os_errors("read the keystore", self._path):
             marks = _marks(self._path.stat())
         if marks != self._contents.marks:
@@ -266,9 +268,16 @@ def _versions_of(contents: _Contents, name: str) -> tuple[KeyVersion, ...]:
     return versions
 
 
+def _no_file(path: Path) -> KeystoreError:
+    return KeystoreError(
+        f"there is no keystore at {str(path)!r}", hint="restore it from a backup; LocalKeystore.create makes a new one"
+    )
+
+
 def _no_key(name: str) -> KeystoreError:
     return KeystoreError(
-        f"the keystore has no key {name!r}", hint="keystore.create_key(name) makes one; key_names() lists them"
+        f"the keystore has no key {name!r}",
+        hint="key_names() lists those it has; to decrypt, open the keystore that has this key; create_key makes a new one",
     )
 
 
@@ -287,6 +296,8 @@ def _check_passphrase(passphrase: object) -> bytes:
 
 
 def _read(path: Path) -> tuple[dict[str, Any], tuple[int, int, int]]:
+    if not path.exists():
+        raise _no_file(path)
     with translated_os_errors("read the keystore", path), path.open("rb") as file:
         status = os.fstat(file.fileno())
         _check_status(path, status)

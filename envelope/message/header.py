@@ -172,7 +172,7 @@ def _not_a_version(version: int) -> MalformedMessage:
     if version == _BASE64_START:
         return MalformedMessage(
             "the message looks like base64 text",
-            hint="decode it first: base64.b64decode(message)",
+            hint="decode it first: base64.b64decode(message), or base64.urlsafe_b64decode if it holds - or _",
         )
     return MalformedMessage(f"message version {version} is not supported", hint=_NOT_A_MESSAGE)
 
