@@ -70,7 +70,7 @@ def test_an_existing_file_is_never_overwritten(keystore: LocalKeystore, path: Pa
 
 
 def test_a_missing_file_folder_or_right_is_an_error_of_ours(tmp_path: Path) -> None:
-    with pytest.raises(StreamFailed, match="cannot read the keystore"):
+    with pytest.raises(KeystoreError, match="there is no keystore"):
         LocalKeystore.open(tmp_path / "none", passphrase="x")
     with pytest.raises(StreamFailed, match="cannot lock the keystore"):
         LocalKeystore.create_unprotected_for_development(tmp_path / "no" / "folder")
@@ -85,7 +85,7 @@ def test_a_keystore_that_vanished_wraps_nothing_but_still_unwraps(keystore: Loca
     client = Client(LocalKeyring(keystore, "app"))
     message = client.encrypt(b"plaintext")
     path.unlink()
-    with pytest.raises(StreamFailed):
+    with pytest.raises(KeystoreError, match="there is no keystore"):
         client.encrypt(b"would be lost")
     assert client.decrypt(message) == b"plaintext"
 

@@ -277,7 +277,7 @@ def _no_file(path: Path) -> KeystoreError:
 def _no_key(name: str) -> KeystoreError:
     return KeystoreError(
         f"the keystore has no key {name!r}",
-        hint="key_names() lists those it has; to decrypt, open the keystore that has this key; create_key makes a new one",
+        hint="key_names() lists what it has; create_key adds one, but old messages need the keystore of theirs",
     )
 
 
