@@ -11,9 +11,15 @@
     │   └── LimitExceeded          above a limit of this client: raise the limit if the sender is trusted
     ├── KeyUnavailable             no keyring could wrap or unwrap the data key; `.errors` has every cause
     │   └── UnwrapFailed           one of those causes: one keyring, one encrypted data key
+    ├── AwsError                   a call to AWS failed; `.operation`, `.code`, `.request_id`
+    │   ├── AwsAccessDenied        a policy forbids the call: change the policy, or call as somebody else
+    │   ├── AwsMisconfigured       credentials, region or endpoint are missing, expired or wrong: fix the environment
+    │   └── AwsUnavailable         throttled, timed out, unreachable or failing: try again later
     ├── KeystoreError              the local keystore is missing, locked, damaged or another one
     │   └── PassphraseRefused      the passphrase does not open the keystore
     └── StreamFailed               reading or writing failed in the operating system; the cause is chained
+
+`.can_retry` of every one of them says whether the same call can succeed later without anybody changing anything.
 
 No text of these exceptions holds a key, a passphrase, a plaintext or a value of an encryption context.
 """
@@ -21,6 +27,10 @@ No text of these exceptions holds a key, a passphrase, a plaintext or a value of
 from __future__ import annotations
 
 __all__ = [
+    "AwsAccessDenied",
+    "AwsError",
+    "AwsMisconfigured",
+    "AwsUnavailable",
     "ContextMismatch",
     "EnvelopeError",
     "InvalidArgument",
@@ -43,7 +53,10 @@ class EnvelopeError(Exception):
 
     Attributes:
         hint: one sentence that says what to do next, or an empty string where there is nothing to add.
+        can_retry: whether the same call can succeed later without anybody changing anything.
     """
+
+    can_retry: bool = False
 
     def __init__(self, message: str, *, hint: str = "") -> None:
         super().__init__(message)
@@ -104,6 +117,7 @@ class KeyUnavailable(EnvelopeError):
     def __init__(self, message: str, *, hint: str = "", errors: tuple[Exception, ...] = ()) -> None:
         super().__init__(message, hint=hint)
         self.errors = errors
+        self.can_retry = any(isinstance(error, EnvelopeError) and error.can_retry for error in errors)
 
 
 class UnwrapFailed(KeyUnavailable):
@@ -115,11 +129,51 @@ class UnwrapFailed(KeyUnavailable):
         key_name: the key that the encrypted data key names, as far as it can be shown.
     """
 
-    def __init__(self, message: str, *, keyring: str, provider_id: str, key_name: str, hint: str = "") -> None:
-        super().__init__(message, hint=hint)
+    def __init__(
+        self,
+        message: str,
+        *,
+        keyring: str,
+        provider_id: str,
+        key_name: str,
+        hint: str = "",
+        errors: tuple[Exception, ...] = (),
+    ) -> None:
+        super().__init__(message, hint=hint, errors=errors)
         self.keyring = keyring
         self.provider_id = provider_id
         self.key_name = key_name
+
+
+class AwsError(EnvelopeError):
+    """A call to AWS failed, for a reason that none of the subclasses names.
+
+    Attributes:
+        operation: what was called, like ``kms:Decrypt``.
+        code: the service's error code, or the name of botocore's exception where no answer came.
+        request_id: the id by which AWS finds the call, or an empty string where no answer came.
+    """
+
+    def __init__(
+        self, message: str, *, operation: str, code: str, request_id: str = "", hint: str = "", can_retry: bool = False
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.operation = operation
+        self.code = code
+        self.request_id = request_id
+        self.can_retry = can_retry
+
+
+class AwsAccessDenied(AwsError):
+    """A key policy, IAM policy, grant, VPC endpoint policy or service control policy forbids the call."""
+
+
+class AwsMisconfigured(AwsError):
+    """Credentials, region, endpoint or certificates: what the process was started with does not do."""
+
+
+class AwsUnavailable(AwsError):
+    """Throttled, timed out, not reachable, or an error inside the service. Trying again later can help."""
 
 
 class KeystoreError(EnvelopeError):

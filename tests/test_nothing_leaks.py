@@ -332,6 +332,7 @@ def test_the_tree_of_exceptions_is_sorted_by_what_to_do() -> None:
             "LimitExceeded": {},
         },
         "KeyUnavailable": {"UnwrapFailed": {}},
+        "AwsError": {"AwsAccessDenied": {}, "AwsMisconfigured": {}, "AwsUnavailable": {}},
         "KeystoreError": {"PassphraseRefused": {}},
         "StreamFailed": {},
     }

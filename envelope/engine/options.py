@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from envelope.arguments import check_count, check_flag
 from envelope.errors import InvalidArgument, LimitExceeded
 from envelope.message.body import MAX_FRAME_LENGTH_BYTES
 from envelope.suites import CommitmentPolicy
 
-__all__ = ["Options", "check_count"]
+__all__ = ["Options"]
 
 DEFAULT_FRAME_LENGTH_BYTES = 256 * 1024
 """From here on frames run at the speed of the bare cipher; docs/decisions/0003-frame-length.md."""
@@ -41,23 +42,6 @@ class Options:
         check_count("max_frame_bytes", self.max_frame_bytes, 1, MAX_FRAME_LENGTH_BYTES)
         check_flag("decrypt_unsigned_only", self.decrypt_unsigned_only)
         check_flag("allow_net_4_0_0_messages", self.allow_net_4_0_0_messages)
-
-
-def check_flag(name: str, value: object) -> bool:
-    """Return True or False, or raise `InvalidArgument`: a setting like "no" would count as true."""
-    if not isinstance(value, bool):
-        raise InvalidArgument(f"{name} must be True or False, not {type(value).__name__}")
-    return value
-
-
-def check_count(name: str, value: object, least: int, most: int) -> int:
-    """Return a whole number in its range, or raise `InvalidArgument` that names the option, the value and the range."""
-    if type(value) is not int:
-        raise InvalidArgument(f"{name} must be a whole number, not {type(value).__name__}")
-    if not least <= value <= most:
-        shown = f"{value:,}" if value.bit_length() < 128 else "a much larger one"
-        raise InvalidArgument(f"{name} must be {least:,} to {most:,}, not {shown}")
-    return value
 
 
 def check_frame_length(value: object, max_frame_bytes: int) -> int:
