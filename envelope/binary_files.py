@@ -15,6 +15,7 @@ from envelope.replacement import translated_os_errors
 __all__ = ["as_view", "checked_reader", "checked_writer", "fill"]
 
 _OTHER_THINGS = (io.TextIOBase, str, bytes, type)
+_LOCAL_FILES = (io.BufferedReader, io.BufferedRandom, io.FileIO, io.BytesIO)
 
 ReadInto = Callable[[memoryview], int]
 WriteAll = Callable[[memoryview], None]
@@ -81,6 +82,19 @@ def seekable_extent(file: Any, name: str) -> tuple[int, int]:
         raise InvalidArgument(f"{name} does not say where it stands")
     seek(file, start)
     return start, end
+
+
+def known_length(file: Any) -> int:
+    """How many bytes a file on disk or in memory has left; 0 for everything else. It may get more or fewer.
+
+    Only where it costs nothing: a compressed or remote file would be read to its end for it.
+    """
+    raw = getattr(file, "raw", file)
+    is_local = type(file) in _LOCAL_FILES and type(raw) in (io.FileIO, io.BytesIO)
+    if not is_local or file.closed or not file.seekable():
+        return 0
+    start, end = seekable_extent(file, "source")
+    return max(end - start, 0)
 
 
 def seek(file: Any, offset: int) -> None:

@@ -4,42 +4,31 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
-from functools import lru_cache, partial
-from typing import TYPE_CHECKING, BinaryIO
+from typing import BinaryIO
 
 from envelope import files, ranges, streams
-from envelope.binary_files import as_view, checked_reader, checked_writer, seek, seekable_extent
-from envelope.context import EMPTY_CONTEXT, check_context, check_names, context_items
+from envelope.arguments import check_count, check_flag
+from envelope.binary_files import as_view, checked_reader, checked_writer, known_length, seek, seekable_extent
+from envelope.context import EMPTY_CONTEXT, check_context
 from envelope.decrypting_reader import DecryptingReader
 from envelope.encrypting_writer import EncryptingWriter
 from envelope.engine.decryptor import Decryptor, WholeMessage, open_message
-from envelope.engine.encryptor import (
-    EncryptionPlan,
-    Encryptor,
-    plan_encryption,
-    seal_message,
-    with_signing_key,
-)
+from envelope.engine.encryptor import Encryptor, seal_message
 from envelope.engine.input import InputBuffer
 from envelope.engine.options import (
     DEFAULT_MAX_ENCRYPTED_DATA_KEYS,
     DEFAULT_MAX_FRAME_BYTES,
     Options,
-    check_count,
-    check_flag,
 )
-from envelope.errors import EnvelopeError, KeyUnavailable
+from envelope.engine.planning import Planner
+from envelope.keyring_calls import KeyringCalls
 from envelope.keyrings.protocol import Keyring, check_keyring
-from envelope.materials import DataKey, UnwrappedDataKey, UnwrapRequest, WrapRequest
 from envelope.message.cursor import Buffer
 from envelope.message.describe import MessageDescription, describe_message
 from envelope.message.header import Header
 from envelope.message_source import MessageSource
-from envelope.opened import Opened, OpenedMessage
+from envelope.opened import Opened, OpenedMessage, opened
 from envelope.suites import CommitmentPolicy, Suite
-
-if TYPE_CHECKING:
-    from envelope.crypto.ecdsa import SigningKey
 
 __all__ = ["Client", "describe"]
 
@@ -56,7 +45,7 @@ def describe(message: bytes | bytearray | memoryview) -> MessageDescription:
         MalformedMessage: it is not a whole message, `TruncatedMessage` if it ends too early.
         InvalidArgument: not bytes-like.
     """
-    return describe_message(_buffer(message, "message"))
+    return describe_message(message_buffer(message))
 
 
 class Client:
@@ -75,7 +64,7 @@ class Client:
         InvalidArgument: an option of the wrong type or out of range, or something that is no keyring.
     """
 
-    __slots__ = ("_keyring", "_options", "_plan")
+    __slots__ = ("_keyring", "_keys", "_options", "_planned")
 
     def __init__(
         self,
@@ -88,6 +77,7 @@ class Client:
         allow_net_4_0_0_messages: bool = False,
     ) -> None:
         self._keyring = check_keyring(keyring)
+        self._keys = KeyringCalls(self._keyring)
         self._options = Options(
             commitment_policy,
             max_encrypted_data_keys,
@@ -95,8 +85,7 @@ class Client:
             decrypt_unsigned_only,
             allow_net_4_0_0_messages,
         )
-        # Typed, so that True is not taken for 1. At the very worst 256 contexts of 64 KiB.
-        self._plan = lru_cache(maxsize=256, typed=True)(partial(plan_encryption, self._options))
+        self._planned = Planner(self._options).plan
 
     def __repr__(self) -> str:
         return f"Client({self._keyring!r}, commitment_policy={self._options.commitment_policy})"
@@ -128,8 +117,8 @@ class Client:
         """
         if type(plaintext) is not bytes:
             plaintext = as_view(plaintext, "plaintext")
-        plan, signing_key = self._planned(encryption_context, suite, frame_length_bytes, unstored_context_keys)
-        return seal_message(plan, self._wrap(plan.request), signing_key, plaintext)
+        plan = self._planned(encryption_context, suite, frame_length_bytes, unstored_context_keys)
+        return seal_message(plan, self._keys.data_key(plan.request, len(plaintext)), plaintext)
 
     def decrypt(self, message: bytes | bytearray | memoryview, encryption_context: Context = EMPTY_CONTEXT) -> bytes:
         """The plaintext of this message; nothing of it before everything was verified.
@@ -176,9 +165,12 @@ class Client:
             As `encrypt`; StreamFailed: the file does not take the bytes.
         """
         write_all = checked_writer(binary_file, "binary_file")
-        if length is not None:
-            check_count("length", length, 0, MAX_LENGTH)
-        encryptor = self._encryptor(encryption_context, suite, frame_length_bytes, unstored_context_keys)
+        check_length(length)
+        plan = self._planned(encryption_context, suite, frame_length_bytes, unstored_context_keys)
+        if length is None:
+            encryptor = Encryptor(plan, self._keys.stream_data_key(plan.request, 0))
+        else:
+            encryptor = Encryptor(plan, self._keys.data_key(plan.request, length))
         return EncryptingWriter(encryptor, write_all, length, getattr(binary_file, "name", None))
 
     def decrypting_reader(
@@ -220,7 +212,8 @@ class Client:
         Takes some frames of memory, whatever the length. If it fails, what was written is no message.
         """
         read_into, write_all = checked_reader(source, "source"), checked_writer(destination, "destination")
-        encryptor = self._encryptor(encryption_context, suite, frame_length_bytes, unstored_context_keys)
+        plan = self._planned(encryption_context, suite, frame_length_bytes, unstored_context_keys)
+        encryptor = Encryptor(plan, self._keys.stream_data_key(plan.request, known_length(source)))
         return streams.copy_encrypted(encryptor, read_into, write_all)
 
     def decrypt_stream(
@@ -239,7 +232,7 @@ class Client:
         write_all = checked_writer(destination, "destination")
         message = self._source(source, encryption_context)
         streams.copy_decrypted(message, write_all, early=early)
-        return _opened(message.decryptor)
+        return opened(message.decryptor)
 
     def encrypt_file(
         self,
@@ -256,8 +249,7 @@ class Client:
         The new content is written beside the target, flushed to the disk and renamed over it: after any failure the
         target is as it was. An existing target keeps its permission bits.
         """
-
-        def convert(reading: BinaryIO, writing: BinaryIO) -> Header:
+        with files.converting(source_path, destination_path, new_mode=files.CIPHERTEXT_MODE) as (reading, writing):
             return self.encrypt_stream(
                 reading,
                 writing,
@@ -266,8 +258,6 @@ class Client:
                 frame_length_bytes=frame_length_bytes,
                 unstored_context_keys=unstored_context_keys,
             )
-
-        return files.convert_file(source_path, destination_path, convert, new_mode=files.CIPHERTEXT_MODE)
 
     def decrypt_file(
         self,
@@ -279,11 +269,8 @@ class Client:
 
         The target appears under its name only after everything, a signature included, was verified.
         """
-
-        def convert(reading: BinaryIO, writing: BinaryIO) -> Opened:
+        with files.converting(source_path, destination_path, new_mode=files.PLAINTEXT_MODE) as (reading, writing):
             return self.decrypt_stream(reading, writing, encryption_context, release_plaintext_before_signature=True)
-
-        return files.convert_file(source_path, destination_path, convert, new_mode=files.PLAINTEXT_MODE)
 
     def open_range(
         self, source: BinaryIO, start: int, length: int, encryption_context: Context = EMPTY_CONTEXT
@@ -316,57 +303,27 @@ class Client:
         finally:
             seek(source, message_start)
 
-    def _encryptor(
-        self, context: Context, suite: Suite | None, frame_length_bytes: int | None, unstored: Iterable[str]
-    ) -> Encryptor:
-        plan, signing_key = self._planned(context, suite, frame_length_bytes, unstored)
-        return Encryptor(plan, self._wrap(plan.request), signing_key)
-
-    def _planned(
-        self, context: Context, suite: Suite | None, frame_length_bytes: int | None, unstored: Iterable[str]
-    ) -> tuple[EncryptionPlan, SigningKey | None]:
-        items = () if context is EMPTY_CONTEXT else context_items(context)
-        names = () if unstored == () else check_names(unstored, "unstored_context_keys")
-        try:
-            plan = self._plan(items, suite, frame_length_bytes, names)
-        except TypeError:  # something unhashable, which cannot be right: say so properly
-            plan = self._plan.__wrapped__(items, suite, frame_length_bytes, names)
-        curve = plan.request.suite.curve
-        return (plan, None) if curve is None else with_signing_key(plan, curve)
-
     def _open(self, message: object, context: Context) -> WholeMessage:
         return open_message(
-            message if type(message) is bytes else _buffer(message, "message"),
+            message if type(message) is bytes else message_buffer(message),
             self._options,
             EMPTY_CONTEXT if context is EMPTY_CONTEXT else check_context(context, reserved_allowed=True),
-            self._unwrap,
+            self._keys.unwrapped,
         )
 
     def _source(self, file: BinaryIO, context: Context) -> MessageSource:
         read_into = checked_reader(file, "source")
         decryptor = Decryptor(self._options, check_context(context, reserved_allowed=True), InputBuffer())
-        return MessageSource(decryptor, read_into, self._unwrap)
-
-    def _wrap(self, request: WrapRequest) -> DataKey:
-        try:
-            return self._keyring.wrap(request)
-        except EnvelopeError:
-            raise
-        except Exception as error:  # a keyring of anybody's
-            raise KeyUnavailable(f"{self._keyring!r} failed to wrap a data key", errors=(error,)) from error
-
-    def _unwrap(self, request: UnwrapRequest) -> UnwrappedDataKey:
-        try:
-            return self._keyring.unwrap(request)
-        except EnvelopeError:
-            raise
-        except Exception as error:  # a keyring of anybody's
-            raise KeyUnavailable(f"{self._keyring!r} failed to unwrap the data key", errors=(error,)) from error
+        source = MessageSource(decryptor, read_into)
+        decryptor.supply(self._keys.unwrapped(source.read_request()))
+        return source
 
 
-def _opened(decryptor: Decryptor) -> Opened:
-    return Opened(decryptor.header, decryptor.encryption_context, decryptor.unwrapped_by)
+def check_length(length: int | None) -> int | None:
+    """Return the length that a caller promises, or raise `InvalidArgument`; None if there is none."""
+    return None if length is None else check_count("length", length, 0, MAX_LENGTH)
 
 
-def _buffer(message: object, name: str) -> Buffer:
-    return message if isinstance(message, bytes) else as_view(message, name)
+def message_buffer(message: object) -> Buffer:
+    """The bytes of a message in memory, or `InvalidArgument`."""
+    return message if isinstance(message, bytes) else as_view(message, "message")

@@ -14,7 +14,7 @@ from envelope.message.header import Header
 from envelope.message_source import MessageSource, Parts, spooled
 from envelope.suites import Suite
 
-__all__ = ["DecryptingReader"]
+__all__ = ["DecryptingReader", "checked_size"]
 
 _T = TypeVar("_T")
 
@@ -61,7 +61,7 @@ class DecryptingReader(io.BufferedIOBase):
 
     def read1(self, size: int | None = -1, /) -> bytes:
         """What is there of the current frame, or the next frame, at most `size` bytes; nothing only at the end."""
-        return self._take(_checked_size(size))
+        return self._take(checked_size(size))
 
     def readinto(self, buffer: Any, /) -> int:
         """Fill `buffer` with plaintext; return how many bytes there are, fewer than asked for only at the end."""
@@ -120,7 +120,7 @@ class DecryptingReader(io.BufferedIOBase):
         """Do not read the rest of a message that its reader has abandoned, as the inherited method would."""
 
     def _chunks(self, size: int | None) -> Iterator[bytes]:
-        wanted = _checked_size(size)
+        wanted = checked_size(size)
         while chunk := self._take(wanted):
             yield chunk
             if wanted > 0:
@@ -182,7 +182,7 @@ def _writable_view(buffer: object) -> memoryview:
     return view
 
 
-def _checked_size(size: object) -> int:
+def checked_size(size: object) -> int:
     if size is None:
         return -1
     if not isinstance(size, int):

@@ -2,32 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Callable
+from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO, TypeVar
+from typing import BinaryIO
 
 from envelope.errors import InvalidArgument
 from envelope.replacement import check_path, replacing, translated_os_errors
 
-__all__ = ["convert_file"]
+__all__ = ["converting"]
 
 CIPHERTEXT_MODE = 0o666
 """Less the umask, like any new file: it is encrypted."""
 PLAINTEXT_MODE = 0o600
 """What was worth encrypting is for its owner."""
 
-_T = TypeVar("_T")
 
-
-def convert_file(
-    source_path: object,
-    destination_path: object,
-    convert: Callable[[BinaryIO, BinaryIO], _T],
-    *,
-    new_mode: int,
-) -> _T:
-    """Write what `convert` makes of one file into another, which is as it was if anything fails.
+@contextlib.contextmanager
+def converting(source_path: object, destination_path: object, *, new_mode: int) -> Iterator[tuple[BinaryIO, BinaryIO]]:
+    """One file to read from and one to write to, which takes the place of the target when the block ends well.
 
     Raises:
         InvalidArgument: a path is none, both are the same file, or one is a directory or a device.
@@ -42,7 +36,7 @@ def convert_file(
         translated_os_errors("write", destination),
         replacing(destination, new_mode=new_mode) as writing,
     ):
-        return convert(reading, writing)
+        yield reading, writing
 
 
 def _refuse_same(source: Path, destination: Path) -> None:

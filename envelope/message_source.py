@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Protocol
 
 from envelope.binary_files import ReadInto, WriteAll
 from envelope.engine.decryptor import Decryptor
-from envelope.materials import UnwrappedDataKey, UnwrapRequest
+from envelope.materials import UnwrapRequest
 from envelope.spool import Spool
 
 __all__ = ["MessageSource", "Parts", "copy_parts", "spooled"]
@@ -33,21 +32,22 @@ class Parts(Protocol):
 
 
 class MessageSource:
-    """The parts of a message in a binary file."""
+    """The parts of a message in a binary file.
 
-    def __init__(
-        self,
-        decryptor: Decryptor,
-        read_into: ReadInto,
-        unwrap: Callable[[UnwrapRequest], UnwrappedDataKey],
-    ) -> None:
+    Before the first part: `read_request`, and the data key for it to `decryptor.supply`.
+    """
+
+    def __init__(self, decryptor: Decryptor, read_into: ReadInto) -> None:
         self.decryptor = decryptor
         self._read_into = read_into
         self.open_part = decryptor.open_part
         self.open_into = decryptor.open_into
-        while (request := decryptor.read_header()) is None:
+
+    def read_request(self) -> UnwrapRequest:
+        """Read the header; return what the keyring is to be asked."""
+        while (request := self.decryptor.read_header()) is None:
             self._fill()
-        decryptor.supply(unwrap(request))
+        return request
 
     def next_bytes(self) -> int | None:
         """Length of the next part; None behind the last one, when everything was verified."""

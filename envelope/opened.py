@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from envelope.context import EncryptionContext
+from envelope.engine.decryptor import Decryptor
 from envelope.materials import UnwrappedBy
 from envelope.message.header import Header
 from envelope.suites import Suite
 
-__all__ = ["Opened", "OpenedMessage"]
+__all__ = ["Opened", "OpenedMessage", "opened"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +31,11 @@ class Opened:
     def suite(self) -> Suite:
         """The algorithm suite."""
         return self.header.suite
+
+
+def opened(decryptor: Decryptor) -> Opened:
+    """What was verified, of a decryptor that is finished."""
+    return Opened(decryptor.header, decryptor.encryption_context, decryptor.unwrapped_by)
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,7 @@ class Suite(Enum):
         data_key_bytes: length of the data key, of the content key and of the AES key: 16, 24 or 32.
         hkdf_hash: hash of the HKDF, ``"sha256"``, ``"sha384"`` or ``"sha512"``; None where the data key
             itself encrypts the content. Such a data key must never be used for two messages.
+        derives_keys: whether the data key is only the input of the HKDF, so that it may serve several messages.
         is_committing: whether the message holds a commitment to its data key.
         curve: ``"P-256"`` or ``"P-384"`` where messages are signed, else None.
         signature_hash: hash of the signature, None where messages are not signed.
@@ -46,6 +47,7 @@ class Suite(Enum):
     id_bytes: bytes
     data_key_bytes: int
     hkdf_hash: str | None
+    derives_keys: bool
     is_committing: bool
     curve: str | None
     signature_hash: str | None
@@ -68,6 +70,7 @@ class Suite(Enum):
         self.id_bytes = suite_id.to_bytes(2, "big")
         self.data_key_bytes = data_key_bytes
         self.hkdf_hash = hkdf_hash
+        self.derives_keys = hkdf_hash is not None
         self.is_committing = is_committing
         self.curve = curve
         self.signature_hash = signature_hash

@@ -1,11 +1,10 @@
 """Encryption: a plan, a data key, and the bytes of one message. No I/O.
 
-plan = plan_encryption(...)                     what is asked for, checked
-plan, signing_key = with_signing_key(plan)
-data_key = keyring.wrap(plan.request)
-encryptor = Encryptor(plan, data_key, signing_key)
-encryptor.seal_whole(plaintext)                 the message at once, or
-encryptor.seal_into(plaintext, buffer)          frame by frame, then the last one with is_last=True
+plan = plan_encryption(...)                 what is asked for, checked
+data_key = ... plan.request ...             of a keyring, with a signing key where the suite signs
+encryptor = Encryptor(plan, data_key)
+encryptor.seal_whole(plaintext)             the message at once, or
+encryptor.seal_into(plaintext, buffer)      frame by frame, then the last one with is_last=True
 """
 
 from __future__ import annotations
@@ -14,8 +13,6 @@ import hashlib
 import io
 import os
 from dataclasses import dataclass, replace
-from functools import lru_cache
-from typing import TYPE_CHECKING
 
 from envelope.context import PUBLIC_KEY_NAME, EncryptionContext, check_context
 from envelope.crypto.gcm import AESGCM
@@ -27,10 +24,7 @@ from envelope.message import body
 from envelope.message.cursor import Buffer
 from envelope.message.footer import LENGTH_BYTES, serialize_footer
 from envelope.message.header import ZERO_IV, Header, header_start, parse_header, serialize_block
-from envelope.suites import SUITES_BY_ID, TAG_BYTES, Suite, check_suite
-
-if TYPE_CHECKING:
-    from envelope.crypto.ecdsa import SigningKey
+from envelope.suites import TAG_BYTES, Suite, check_suite
 
 __all__ = ["EncryptionPlan", "Encryptor", "plan_encryption"]
 
@@ -40,7 +34,7 @@ class EncryptionPlan:
     """What messages of one kind have in common; a client remembers its plans.
 
     Attributes:
-        request: what the keyring is asked; its context has all pairs.
+        request: what the keyring is asked; its context has all pairs but the public key of a signature.
         stored: the pairs that the header stores.
         unstored: the pairs that the reader must bring.
         header_start: what comes before the message id.
@@ -88,35 +82,45 @@ def plan_encryption(
     )
 
 
-def with_signing_key(plan: EncryptionPlan, curve: str) -> tuple[EncryptionPlan, SigningKey]:
-    """The plan of one signed message: with a key pair of its own in its encryption context."""
-    suite = plan.request.suite
-    from envelope.crypto.ecdsa import SigningKey  # 15 ms that most programs never need
+def _signed(plan: EncryptionPlan, data_key: DataKey) -> EncryptionPlan:
+    """The plan of messages under one signing key: the header stores its public half."""
+    if plan.request.suite.is_signing is not (data_key.signing_key is not None):
+        raise KeyUnavailable(
+            f"the keyring gave {'no' if data_key.signing_key is None else 'a'} signing key, "
+            f"and {plan.request.suite.name} needs {'one' if data_key.signing_key is None else 'none'}"
+        )
+    if data_key.signing_key is None:
+        return plan
+    return replace(plan, stored=plan.stored.plus({PUBLIC_KEY_NAME: data_key.signing_key.public_key_text()}))
 
-    key = SigningKey(curve)
-    pair = {PUBLIC_KEY_NAME: key.public_key_text()}
-    request = WrapRequest(suite, plan.request.encryption_context.plus(pair))
-    return replace(plan, request=request, stored=plan.stored.plus(pair)), key
 
+def _block(plan: EncryptionPlan, data_key: DataKey) -> bytes:
+    """The block of a header. A data key that serves many messages remembers that of the newest plan.
 
-def _block(
-    suite_id: bytes, context_bytes: bytes, keys: tuple[EncryptedDataKey, ...], frame_length_bytes: int, most_keys: int
-) -> bytes:
-    """The block of a header; refuses what a keyring, possibly somebody else's, must not return."""
+    Raises:
+        KeyUnavailable: the keyring, possibly somebody else's, returned no data key of this suite, none that is wrapped,
+            or one that a message cannot hold.
+        LimitExceeded: more encrypted data keys than the client would open again.
+    """
+    remembered = getattr(data_key, "remembered", None)
+    if remembered is not None and remembered[0] is plan:
+        block: bytes = remembered[1]
+        return block
+    check_data_key(data_key, plan.request.suite)
+    keys = data_key.encrypted_data_keys
     if not keys:
         raise KeyUnavailable("the keyring returned no encrypted data key", hint="nobody could open the message")
-    if len(keys) > most_keys:
+    if len(keys) > plan.max_encrypted_data_keys:
         raise LimitExceeded(
-            f"the keyring returned {len(keys):,} encrypted data keys, more than the limit of {most_keys:,}",
+            f"the keyring returned {len(keys):,} encrypted data keys, more than the limit of "
+            f"{plan.max_encrypted_data_keys:,}",
             hint="raise max_encrypted_data_keys of this client and of the clients that read its messages",
         )
     for key in keys:
         _check_encrypted_data_key(key)
-    return serialize_block(SUITES_BY_ID[int.from_bytes(suite_id)], context_bytes, keys, frame_length_bytes)
-
-
-# A data-key cache gives the same data key for many messages: 256 blocks of some hundred bytes each.
-_remembered_block = lru_cache(maxsize=256)(_block)
+    block = serialize_block(plan.request.suite, plan.stored.serialized, keys, plan.frame_length_bytes)
+    data_key.remember(plan, block)
+    return block
 
 
 def _check_encrypted_data_key(key: object) -> None:
@@ -144,18 +148,15 @@ system and ask for it again with each message; longer ones are sealed in their p
 def seal_header(plan: EncryptionPlan, data_key: DataKey) -> tuple[bytes, bytes, AESGCM]:
     """Make the header of one message; return its bytes, its message id, and the cipher for the frames behind it.
 
+    Args:
+        plan: with the public key in what it stores, where the suite signs.
+        data_key: what the keyring returned.
+
     Raises:
-        KeyUnavailable: the data key has another length, has no encrypted data key, or one that a message cannot hold.
-        LimitExceeded: more encrypted data keys than the client would open again.
+        EnvelopeError: see `_block`.
     """
     suite = plan.request.suite
-    _check_data_key(data_key, suite)
-    keys, most_keys = data_key.encrypted_data_keys, plan.max_encrypted_data_keys
-    context_bytes, frame_length = plan.stored.serialized, plan.frame_length_bytes
-    try:
-        block = _remembered_block(suite.id_bytes, context_bytes, keys, frame_length, most_keys)
-    except TypeError:  # something unhashable, which cannot be right: say so properly
-        block = _block(suite.id_bytes, context_bytes, keys, frame_length, most_keys)
+    block = _block(plan, data_key)
     # Random from the system each time: the message id separates the keys of two messages under one data key, and a
     # pool in this process would repeat after a fork or a restored snapshot.
     message_id = os.urandom(suite.message_id_bytes)
@@ -173,17 +174,19 @@ def final_head(message_id: bytes, number: int, size: int) -> tuple[bytes, bytes]
     return head, message_id + body.FINAL_TEXT + body.SEQUENCE_AND_LENGTH.pack(number, size)
 
 
-def seal_message(plan: EncryptionPlan, data_key: DataKey, signing_key: SigningKey | None, plaintext: Buffer) -> bytes:
+def seal_message(plan: EncryptionPlan, data_key: DataKey, plaintext: Buffer) -> bytes:
     """The whole message of this plaintext.
 
     Most messages are one short unsigned frame: those take the few steps here, the others an `Encryptor`.
     """
     size = len(plaintext)
-    if size <= JOINED_BYTES and size <= plan.frame_length_bytes and signing_key is None:
+    if size <= JOINED_BYTES and size <= plan.frame_length_bytes and not plan.request.suite.is_signing:
         header_bytes, message_id, cipher = seal_header(plan, data_key)
+        if data_key.count_bytes is not None:
+            data_key.count_bytes(size)
         head, aad = final_head(message_id, 1, size)
         return b"".join((header_bytes, head, cipher.encrypt(head[8:20], plaintext, aad)))
-    return Encryptor(plan, data_key, signing_key).seal_whole(plaintext)
+    return Encryptor(plan, data_key).seal_whole(plaintext)
 
 
 class Encryptor:
@@ -193,13 +196,25 @@ class Encryptor:
         header_bytes: the header, authenticated; it comes first.
     """
 
-    __slots__ = ("_cipher", "_digest", "_message_id", "_number", "_plan", "_signing_key", "header_bytes")
+    __slots__ = (
+        "_cipher",
+        "_count_bytes",
+        "_digest",
+        "_message_id",
+        "_number",
+        "_plan",
+        "_signing_key",
+        "header_bytes",
+    )
 
-    def __init__(self, plan: EncryptionPlan, data_key: DataKey, signing_key: SigningKey | None) -> None:
+    def __init__(self, plan: EncryptionPlan, data_key: DataKey) -> None:
+        check_data_key(data_key, plan.request.suite)
+        plan = _signed(plan, data_key)
         self.header_bytes, self._message_id, self._cipher = seal_header(plan, data_key)
         self._plan = plan
         self._number = 1
-        self._signing_key = signing_key
+        self._signing_key = data_key.signing_key
+        self._count_bytes = data_key.count_bytes
         signature_hash = plan.request.suite.signature_hash
         self._digest = None if signature_hash is None else hashlib.new(signature_hash, self.header_bytes)
 
@@ -235,10 +250,12 @@ class Encryptor:
             is_last: end with the final frame; there must be no more calls but `footer`.
 
         Raises:
-            LimitExceeded: more frames than a message can have.
+            LimitExceeded: more frames than a message can have, or more bytes than the data key may take.
         """
         frame_length = self._plan.frame_length_bytes
         size = len(plaintext)
+        if self._count_bytes is not None:
+            self._count_bytes(size)
         regular = body.frame_count(size, frame_length) - 1 if is_last else size // frame_length
         self._check_frame_count(self._number + regular)
         encrypt_into = self._cipher.encrypt_into
@@ -283,7 +300,8 @@ class Encryptor:
         return serialize_footer(signing_key.sign(digest.digest(), digest.name))
 
 
-def _check_data_key(data_key: object, suite: Suite) -> None:
+def check_data_key(data_key: object, suite: Suite) -> None:
+    """Raise `KeyUnavailable` if a keyring, possibly somebody else's, did not return a data key of this suite."""
     if not isinstance(data_key, DataKey) or type(data_key.plaintext) is not bytes:
         raise KeyUnavailable(f"the keyring returned {type(data_key).__name__}, not a DataKey of bytes")
     if type(data_key.encrypted_data_keys) is not tuple:

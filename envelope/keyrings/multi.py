@@ -45,11 +45,11 @@ class MultiKeyring:
 
     def wrap(self, request: WrapRequest) -> DataKey:
         """See `Keyring.wrap`."""
-        data_key = request.data_key
+        data_key, count_bytes = request.data_key, None
         encrypted_data_keys: list[EncryptedDataKey] = []
         if self._generator is not None:
             generated = self._generator.wrap(request)
-            data_key = generated.plaintext
+            data_key, count_bytes = generated.plaintext, generated.count_bytes
             encrypted_data_keys += generated.encrypted_data_keys
         if data_key is None:
             raise InvalidArgument(
@@ -62,7 +62,7 @@ class MultiKeyring:
             if wrapped.plaintext != data_key:
                 raise KeyUnavailable(f"{child!r} wrapped another data key than the one it was given")
             encrypted_data_keys += wrapped.encrypted_data_keys
-        return DataKey(data_key, tuple(encrypted_data_keys))
+        return DataKey(data_key, tuple(encrypted_data_keys), count_bytes=count_bytes)
 
     def unwrap(self, request: UnwrapRequest) -> UnwrappedDataKey:
         """See `Keyring.unwrap`."""

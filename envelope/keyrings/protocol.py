@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol, runtime_checkable
 
-from envelope.errors import InvalidArgument, KeyUnavailable, UnwrapFailed
+from envelope.errors import EnvelopeError, InvalidArgument, KeyUnavailable, UnwrapFailed
 from envelope.materials import (
     DataKey,
     EncryptedDataKey,
@@ -20,7 +20,7 @@ from envelope.materials import (
 
 _SHOWN_CHARACTERS = 200
 
-__all__ = ["Keyring", "check_keyring", "unwrap_first"]
+__all__ = ["CountingKeyring", "Keyring", "check_keyring", "unwrap_first"]
 
 
 @runtime_checkable
@@ -46,6 +46,23 @@ class Keyring(Protocol):
             KeyUnavailable: none of them; `.errors` has one `UnwrapFailed` for each. Any other `Exception` is turned
                 into `KeyUnavailable`.
         """
+        ...
+
+
+@runtime_checkable
+class CountingKeyring(Keyring, Protocol):
+    """A keyring that gives one data key for several messages, and counts messages and bytes.
+
+    Where the suite signs, it makes the signing key with the data key: `request.encryption_context` comes without the
+    public key, and `DataKey.signing_key` has to be there.
+    """
+
+    def wrap_for(self, request: WrapRequest, plaintext_bytes: int) -> DataKey:
+        """Like `wrap`, for one message of exactly so many bytes."""
+        ...
+
+    def wrap_stream(self, request: WrapRequest, least_bytes: int) -> DataKey:
+        """Like `wrap`, for one message of at least so many bytes; `DataKey.count_bytes` is told as they flow."""
         ...
 
 
@@ -81,7 +98,12 @@ def unwrap_first(
             check_unwrapped_length(plaintext, request)
         except UnwrapRefused as refusal:
             failure = UnwrapFailed(
-                f"{keyring}: {refusal}", keyring=keyring, provider_id=key.provider_id, key_name=key_name(key)
+                f"{keyring}: {refusal}",
+                keyring=keyring,
+                provider_id=key.provider_id,
+                key_name=key_name(key),
+                hint=refusal.hint,
+                errors=refusal.errors,
             )
             failure.__cause__ = refusal.__cause__
             failures.append(failure)
@@ -91,7 +113,36 @@ def unwrap_first(
 
 
 class UnwrapRefused(Exception):
-    """Why one encrypted data key was not unwrapped; becomes an `UnwrapFailed`."""
+    """Why one encrypted data key was not unwrapped; becomes an `UnwrapFailed`.
+
+    Attributes:
+        hint: what to do about it, or empty.
+        errors: what went wrong outside, like a failed call.
+    """
+
+    def __init__(self, reason: str, *, hint: str = "", errors: tuple[Exception, ...] = ()) -> None:
+        super().__init__(reason)
+        self.hint = hint
+        self.errors = errors
+
+
+def in_order_of(rank: Callable[[EncryptedDataKey], int], request: UnwrapRequest) -> UnwrapRequest:
+    """The same request with its encrypted data keys sorted.
+
+    Args:
+        rank: less is earlier; one for which it raises `UnwrapRefused` goes to the end. Equals keep their order.
+    """
+    if len(request.encrypted_data_keys) == 1:
+        return request
+
+    def rank_or_last(key: EncryptedDataKey) -> tuple[bool, int]:
+        try:
+            return False, rank(key)
+        except UnwrapRefused:
+            return True, 0
+
+    keys = tuple(sorted(request.encrypted_data_keys, key=rank_or_last))
+    return UnwrapRequest(request.suite, request.encryption_context, keys)
 
 
 def check_unwrapped_length(plaintext: bytes, request: UnwrapRequest) -> None:
@@ -106,9 +157,19 @@ def no_keyring_could(errors: tuple[Exception, ...], request: UnwrapRequest) -> K
     more = ", ..." if len(request.encrypted_data_keys) > 3 else ""
     return KeyUnavailable(
         f"no keyring could unwrap the data key ({len(errors)} tried)",
-        hint=f"the message names {named}{more}; .errors of this exception says why each was not unwrapped",
+        hint=f"the message names {named}{more}; {_first_hint(errors) or _NO_HINT}",
         errors=errors,
     )
+
+
+_NO_HINT = ".errors of this exception says why each was not unwrapped"
+
+
+def _first_hint(errors: tuple[Exception, ...]) -> str:
+    """What to do about the first cause. A call that failed tells more than a key that belongs to somebody else."""
+    causes = [error for error in errors if isinstance(error, EnvelopeError) and error.hint]
+    failed = [cause for cause in causes if getattr(cause, "errors", ())]
+    return next((cause.hint for cause in failed + causes), "")
 
 
 def shown_key(key: EncryptedDataKey) -> str:
