@@ -1,0 +1,63 @@
+"""Key ARNs: which KMS key, in which region and account. Pure.
+
+Source: AWS Encryption SDK specification, framework/aws-kms/aws-kms-key-arn.md and aws-kms-mrk-match-for-decrypt.md.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Self
+
+__all__ = ["KeyArn"]
+
+_MAX_CHARACTERS = 2_048
+"""KMS takes no longer key identifier (service model: KeyIdType)."""
+
+
+@dataclass(frozen=True, slots=True)
+class KeyArn:
+    """The ARN of a KMS key or alias, ``arn:<partition>:kms:<region>:<account>:<key or alias>/<id>``, in its parts."""
+
+    partition: str
+    region: str
+    account: str
+    resource_type: str
+    resource_id: str
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """The parts of an ARN. Anybody may have written it: a message names its keys.
+
+        Raises:
+            ValueError: not an ARN of KMS, a part is missing or empty, or a character that no ARN has.
+        """
+        if len(text) > _MAX_CHARACTERS or not (text.isascii() and text.isprintable()) or " " in text:
+            raise ValueError("not an ARN of a KMS key")
+        prefix, partition, service, region, account, resource = (text.split(":", 5) + [""] * 5)[:6]
+        resource_type, _, resource_id = resource.partition("/")
+        if (prefix, service) != ("arn", "kms") or resource_type not in ("key", "alias"):
+            raise ValueError("not an ARN of a KMS key")
+        if not (partition and region and account and resource_id):
+            raise ValueError("not an ARN of a KMS key: a part of it is empty")
+        return cls(partition, region, account, resource_type, resource_id)
+
+    def __str__(self) -> str:
+        return f"arn:{self.partition}:kms:{self.region}:{self.account}:{self.resource_type}/{self.resource_id}"
+
+    @property
+    def is_key(self) -> bool:
+        """Whether it names a key, and not an alias, which can be pointed at another key."""
+        return self.resource_type == "key"
+
+    @property
+    def is_mrk(self) -> bool:
+        """Whether it names a multi-Region key: its id, and its key material, are the same in every region."""
+        return self.is_key and self.resource_id.startswith("mrk-")
+
+    def in_region(self, region: str) -> KeyArn:
+        """The same, in another region; for a multi-Region key, its replica there."""
+        return replace(self, region=region)
+
+    def is_related(self, other: KeyArn) -> bool:
+        """Whether one decrypts what the other encrypted: the same key, or multi-Region keys that differ by region."""
+        return self == other or (self.is_mrk and self.in_region(other.region) == other)

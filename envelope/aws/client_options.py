@@ -1,0 +1,101 @@
+"""The options of clients, checked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from envelope.errors import InvalidArgument
+
+if TYPE_CHECKING:
+    import boto3
+
+__all__ = ["ClientOptions", "check_client_for_region", "check_region", "check_session"]
+
+MOST_SECONDS = 900
+MOST_ATTEMPTS = 20
+
+
+@dataclass(frozen=True, slots=True)
+class ClientOptions:
+    """What all clients of one `Aws` have in common; None leaves it to the configuration of AWS. Checked where made."""
+
+    endpoint_url: str | None
+    use_fips_endpoint: bool
+    connect_timeout_s: float
+    read_timeout_s: float
+    max_attempts: int | None
+
+    def __post_init__(self) -> None:
+        if self.endpoint_url is not None:
+            _check_endpoint_url(self.endpoint_url)
+        _check_flag("use_fips_endpoint", self.use_fips_endpoint)
+        _check_seconds("connect_timeout_s", self.connect_timeout_s)
+        _check_seconds("read_timeout_s", self.read_timeout_s)
+        if self.max_attempts is not None:
+            _check_attempts(self.max_attempts)
+
+
+def check_region(option: str, value: object) -> str:
+    """A region as text that is not empty, or `InvalidArgument`."""
+    if not isinstance(value, str) or not value or not value.isprintable():
+        shown = repr(value[:100]) if isinstance(value, str) else type(value).__name__
+        raise InvalidArgument(f"{option} must be the name of a region, not {shown}", hint='for example "eu-west-1"')
+    return value
+
+
+def check_session(session: Any) -> boto3.Session | None:
+    """A boto3 session or None, or `InvalidArgument`."""
+    if session is not None and not (callable(getattr(session, "client", None)) and hasattr(session, "_session")):
+        raise InvalidArgument(
+            f"session must be a boto3.Session, not {type(session).__name__}",
+            hint='Aws(boto3.Session(profile_name="app"))',
+        )
+    checked: boto3.Session | None = session
+    return checked
+
+
+def check_client_for_region(value: Any, options: ClientOptions) -> Callable[[str], Any] | None:
+    """A function that makes clients or None, or `InvalidArgument`."""
+    if value is not None and not callable(value):
+        raise InvalidArgument(
+            f"client_for_region must be a function of a region, not {type(value).__name__}",
+            hint='for example lambda region: boto3.client("kms", region_name=region)',
+        )
+    if value is not None and (options.endpoint_url is not None or options.use_fips_endpoint):
+        raise InvalidArgument(
+            "client_for_region excludes endpoint_url and use_fips_endpoint",
+            hint="make the clients with the endpoint that they shall use",
+        )
+    checked: Callable[[str], Any] | None = value
+    return checked
+
+
+def _check_endpoint_url(value: object) -> None:
+    from envelope.aws.transport import is_private, origin
+
+    hint = 'for example "https://vpce-0123456789abcdef0.kms.eu-west-1.vpce.amazonaws.com"; http on loopback only'
+    if not isinstance(value, str):
+        raise InvalidArgument(f"endpoint_url must be text, not {type(value).__name__}", hint=hint)
+    if "@" in value or not is_private(value):
+        raise InvalidArgument(f"endpoint_url must be an https URL without user name, not {origin(value)!r}", hint=hint)
+
+
+def _check_flag(option: str, value: object) -> None:
+    if not isinstance(value, bool):
+        raise InvalidArgument(f"{option} must be True or False, not {type(value).__name__}")
+
+
+def _check_seconds(option: str, value: object) -> None:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise InvalidArgument(f"{option} must be a number of seconds, not {type(value).__name__}")
+    if not 0 < value <= MOST_SECONDS:  # neither is a NaN
+        raise InvalidArgument(f"{option} must be above 0 and at most {MOST_SECONDS} seconds, not {value:.6g}")
+
+
+def _check_attempts(value: object) -> None:
+    if type(value) is not int:
+        raise InvalidArgument(f"max_attempts must be a whole number, not {type(value).__name__}")
+    if not 1 <= value <= MOST_ATTEMPTS:
+        raise InvalidArgument(f"max_attempts must be 1 to {MOST_ATTEMPTS}, not {value:.6g}", hint="1 tries once")

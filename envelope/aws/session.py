@@ -1,0 +1,148 @@
+"""The only door to boto3: which clients there are, and who shares them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from threading import Lock
+from typing import TYPE_CHECKING, Any
+
+from envelope.aws.arn import KeyArn
+from envelope.aws.client_options import ClientOptions, check_client_for_region, check_region, check_session
+from envelope.aws.kms import describe_key
+from envelope.errors import AwsMisconfigured, InvalidArgument
+from envelope.process_state import reset_in_children
+
+if TYPE_CHECKING:
+    import boto3
+
+__all__ = ["Aws"]
+
+MAX_CLIENTS = 128
+"""More than AWS has regions. A discovery keyring asks for the regions that messages name: anybody's choice."""
+
+
+class Aws:
+    """How to reach AWS. Safe to share between threads, and meant to be: one for the whole process.
+
+    Regions, credentials, profiles, endpoints, CA bundles, proxies, FIPS and dual-stack endpoints are configured as for
+    every other program that uses boto3; the options here come on top. boto3 is imported by the first call.
+
+    The defaults of the timeouts suit a caller who waits. KMS answers within some 10 ms, so that 2 s to connect and 5 s
+    for an answer mean that something is broken. Three attempts take 21 s at the very worst, and up to 3 s of pauses
+    between them; boto3 by itself would wait for minutes.
+
+    Args:
+        session: a boto3 session; the default configuration by default. It must not be used to make clients elsewhere at
+            the same time: that is not safe between threads.
+        region: where services are called that no ARN names a region for; the session's by default.
+        endpoint_url: one URL for every service and region, like that of a VPC endpoint; https, or http on loopback.
+        use_fips_endpoint: use FIPS endpoints even if the configuration does not ask for them.
+        connect_timeout_s: for each attempt, above 0 to 900.
+        read_timeout_s: between two packets of an answer, above 0 to 900.
+        max_attempts: how often one call is sent, 1 to 20; what AWS_MAX_ATTEMPTS or the profile says, else 3. The pauses
+            between them grow, with jitter (botocore's standard mode; adaptive where that is configured).
+        client_for_region: makes the boto3 client of KMS for a region, with whatever settings. It is called once for
+            each region, and again in a forked child. Endpoint and certificates are checked as here.
+
+    Raises:
+        InvalidArgument: an option of the wrong type or out of range, or options that exclude one another.
+    """
+
+    __slots__ = (
+        "__weakref__",
+        "_client_for_region",
+        "_clients",
+        "_given_session",
+        "_lock",
+        "_options",
+        "_region",
+        "_session",
+    )
+
+    def __init__(
+        self,
+        session: boto3.Session | None = None,
+        *,
+        region: str | None = None,
+        endpoint_url: str | None = None,
+        use_fips_endpoint: bool = False,
+        connect_timeout_s: float = 2.0,
+        read_timeout_s: float = 5.0,
+        max_attempts: int | None = None,
+        client_for_region: Callable[[str], Any] | None = None,
+    ) -> None:
+        self._given_session = check_session(session)
+        self._region = None if region is None else check_region("region", region)
+        self._options = ClientOptions(endpoint_url, use_fips_endpoint, connect_timeout_s, read_timeout_s, max_attempts)
+        self._client_for_region = check_client_for_region(client_for_region, self._options)
+        self.reset_after_fork()
+        reset_in_children(self)
+
+    def __repr__(self) -> str:
+        shown = {
+            "region": self._region,
+            "endpoint_url": self._options.endpoint_url,
+            "use_fips_endpoint": self._options.use_fips_endpoint or None,
+        }
+        return f"Aws({', '.join(f'{name}={value!r}' for name, value in shown.items() if value is not None)})"
+
+    def reset_after_fork(self) -> None:
+        """Forget clients, connections and the lock, which a forked child must not share with its parent."""
+        self._lock = Lock()
+        self._clients: dict[tuple[str, str | None], Any] = {}
+        self._session = self._given_session
+
+    def client(self, service: str, region: str | None = None) -> Any:
+        """The boto3 client of a service, like ``kms``; the same one each time, safe to use from several threads.
+
+        Args:
+            region: the `region` of this object, else the session's, by default.
+
+        Raises:
+            AwsMisconfigured: no region, no such profile, an endpoint without TLS, and the like.
+        """
+        key = (service, region or self._region)
+        client = self._clients.get(key)
+        return self._added_client(key) if client is None else client
+
+    def resolve_key_arn(self, key_id: str) -> str:
+        """The ARN of the key that a key id, an alias like ``alias/app``, or an ARN names now; one call of DescribeKey.
+
+        Keep the result in the configuration, and not the alias: whoever points the alias elsewhere changes which key is
+        used, and messages name the key, so a keyring that knows only an alias could decrypt nothing.
+
+        Raises:
+            InvalidArgument: no text, or empty.
+            AwsError: the key is not found, or the caller may not describe it.
+        """
+        given: object = key_id
+        if not isinstance(given, str) or not 1 <= len(key_id) <= 2_048:
+            raise InvalidArgument("key_id must be text of 1 to 2,048 characters", hint='for example "alias/app"')
+        try:
+            region = KeyArn.parse(key_id).region
+        except ValueError:
+            region = None
+        return str(describe_key(self, key_id, region))
+
+    def _added_client(self, key: tuple[str, str | None]) -> Any:
+        with self._lock:  # making clients is not safe between threads; using them is
+            client = self._clients.get(key)
+            if client is None:
+                client = self._made_client(*key)
+                if len(self._clients) >= MAX_CLIENTS:
+                    del self._clients[next(iter(self._clients))]
+                self._clients[key] = client
+        return client
+
+    def _made_client(self, service: str, region: str | None) -> Any:
+        from envelope.aws.clients import injected_client, made_client, new_session
+
+        if service == "kms" and self._client_for_region is not None:
+            if region is None:
+                raise AwsMisconfigured(
+                    "no region is known", operation="making a client of kms", code="NoRegionError", hint="give region="
+                )
+            return injected_client(region, self._client_for_region)
+        if self._session is None:
+            self._session = new_session()
+        return made_client(service, region, self._session, self._options)
