@@ -1,0 +1,298 @@
+"""The front of the fake: clients, trouble on demand, the call log."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import threading
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+from envelope.aws.in_process import JsonAnswer, NoAnswer, NoAnswerKind, client_answered_by
+from envelope.errors import InvalidArgument
+from envelope.testing.clock import FakeClock
+from envelope.testing.kms_access import Call
+from envelope.testing.kms_calls import KmsCall
+from envelope.testing.kms_faults import KmsFault
+from envelope.testing.kms_importing import import_key_material
+from envelope.testing.kms_keys import partition_of
+from envelope.testing.kms_policy import Caller, parse_policy
+from envelope.testing.kms_service import perform
+from envelope.testing.kms_state import KmsState
+from envelope.testing.kms_trouble import Trouble, planned_failure
+
+if TYPE_CHECKING:
+    from mypy_boto3_kms import KMSClient
+
+    from envelope.aws.session import Aws
+
+__all__ = ["FakeKms"]
+
+DEFAULT_ACCOUNT = "111122223333"
+DEFAULT_REGION = "eu-west-1"
+GRANT_DELAY_S = 300.0
+
+Latency = float | Callable[[str, str], float]
+
+
+class FakeKms:
+    """AWS KMS as it behaves, in memory, for all regions and accounts. Safe for threads.
+
+    Its clients are real boto3 clients, answered in this process. It has symmetric keys, their states, aliases, grants,
+    policies, rotation and multi-Region keys; what it does not have, it refuses. docs/testing.md tells more.
+
+    Args:
+        clock: tells the time and waits for `latency_s`; a `FakeClock` of its own unless one is given. Its seconds are
+            the dates in answers.
+        latency_s: seconds that each call takes by the clock, or a function of operation and region that says how many.
+        grant_delay_s: so long a new grant works with its token only; the service says up to five minutes.
+        random_bytes: gives so many random bytes, for keys and identifiers.
+
+    Attributes:
+        latency_s: can be set at any time, for the calls after that.
+    """
+
+    def __init__(
+        self,
+        *,
+        clock: FakeClock | None = None,
+        latency_s: Latency = 0.0,
+        grant_delay_s: float = GRANT_DELAY_S,
+        random_bytes: Callable[[int], bytes] = os.urandom,
+    ) -> None:
+        self.clock = FakeClock() if clock is None else clock
+        self.latency_s = latency_s
+        self._state = KmsState(self.clock.now, random_bytes, grant_delay_s)
+        self._trouble = Trouble(self.clock.now)
+        self._calls: list[KmsCall] = []
+        self._in_flight = 0
+        self._clients: dict[tuple[str, str, int], Any] = {}
+        self._lock = threading.RLock()
+
+    def __repr__(self) -> str:
+        with self._lock:
+            return f"FakeKms({len(self._state.keys)} keys, {len(self._calls)} calls)"
+
+    # Clients
+
+    def client(
+        self,
+        region: str = DEFAULT_REGION,
+        *,
+        account: str | None = None,
+        principal: str | None = None,
+        max_attempts: int = 1,
+    ) -> KMSClient:
+        """A boto3 client for KMS; the same one for the same arguments.
+
+        Args:
+            account: 12 digits; the principal's account, or else 111122223333.
+            principal: ARN of a user, a role, a session of an assumed role, or the account's root; a role called
+                ``application`` unless another is given.
+            max_attempts: attempts in total. One by default, because botocore sleeps in real time between attempts.
+
+        Raises:
+            InvalidArgument: the principal is no ARN of IAM or STS, or is of another account than `account`.
+        """
+        caller = _caller(region, account, principal)
+        with self._lock:
+            name = (region, caller.principal, max_attempts)
+            if name not in self._clients:
+                self._clients[name] = client_answered_by(
+                    "kms",
+                    region,
+                    lambda operation, request: self._answer(caller, operation, request),
+                    max_attempts=max_attempts,
+                )
+            client: KMSClient = self._clients[name]
+            return client
+
+    def client_for(
+        self, *, account: str | None = None, principal: str | None = None, max_attempts: int = 1
+    ) -> Callable[[str], KMSClient]:
+        """A function that gives the client of a region."""
+        _caller(DEFAULT_REGION, account, principal)
+
+        def client_for_region(region: str) -> KMSClient:
+            return self.client(region, account=account, principal=principal, max_attempts=max_attempts)
+
+        return client_for_region
+
+    def aws(self, *, account: str | None = None, principal: str | None = None, max_attempts: int = 1) -> Aws:
+        """What KMS keyrings take as `aws`, so that they call this fake as that principal."""
+        from envelope.aws.session import Aws
+
+        client_for_region = self.client_for(account=account, principal=principal, max_attempts=max_attempts)
+        return Aws(client_for_region=client_for_region)
+
+    # What was called
+
+    @property
+    def calls(self) -> tuple[KmsCall, ...]:
+        """Every call that was answered or failed, in that order."""
+        with self._lock:
+            return tuple(self._calls)
+
+    @property
+    def in_flight(self) -> int:
+        """How many calls wait for their answer now."""
+        with self._lock:
+            return self._in_flight
+
+    def count(self, operation: str | None = None, *, region: str | None = None, key_arn: str | None = None) -> int:
+        """How many calls of this operation, in this region, about this key there were; None stands for any."""
+        return sum(
+            operation in (None, call.operation) and region in (None, call.region) and key_arn in (None, call.key_arn)
+            for call in self.calls
+        )
+
+    def clear_calls(self) -> None:
+        """Forget the calls so far."""
+        with self._lock:
+            self._calls.clear()
+
+    # Identities and material
+
+    def put_identity_policy(self, principal: str, policy: Mapping[str, Any]) -> None:
+        """Give a user or role an identity policy, in the place of the one before.
+
+        Until then a principal may do everything, as an administrator of its account, so that key policies alone decide.
+
+        Args:
+            policy: the policy's JSON as a mapping.
+
+        Raises:
+            InvalidArgument: something in it is not known to the fake.
+        """
+        try:
+            parsed = parse_policy(json.dumps(policy), has_principals=False)
+        except KmsFault as fault:
+            raise InvalidArgument(f"the identity policy cannot be used: {fault.message}") from fault
+        with self._lock:
+            self._state.identity_policies[_caller(DEFAULT_REGION, None, principal).identity] = parsed
+
+    def import_key_material(self, key_arn: str, material: bytes, *, valid_to_s: float | None = None) -> None:
+        """Import material into a key that was created with ``Origin="EXTERNAL"``.
+
+        It takes the place of GetParametersForImport and ImportKeyMaterial, which are refused.
+
+        Args:
+            material: 32 bytes; once imported, only the same bytes can be imported again.
+            valid_to_s: when the material expires, by the clock; never if None.
+
+        Raises:
+            InvalidArgument: no such key, a key of another origin or pending deletion, or other material.
+        """
+        with self._lock:
+            self._state.settle()
+            import_key_material(self._state, key_arn, material, valid_to_s)
+
+    # Trouble
+
+    def fail_next(
+        self,
+        operation: str | None = None,
+        *,
+        code: str | None = None,
+        error: NoAnswerKind | None = None,
+        times: int = 1,
+        region: str | None = None,
+        message: str = "",
+        http_status: int | None = None,
+    ) -> None:
+        """Let the next calls of an operation fail, or of any if it is None.
+
+        Args:
+            code: the service's error code, or
+            error: ``connection`` or ``timeout``: no answer comes. Nobody waits; `latency_s` is for that.
+            http_status: the one that goes with the code unless another is given.
+
+        Raises:
+            InvalidArgument: neither or both of `code` and `error`, or less than one time.
+        """
+        self._trouble.plan(
+            planned_failure(
+                operation, region, code=code, error=error, times=times, message=message, http_status=http_status
+            )
+        )
+
+    def throttle(self, *, calls_per_s: float | None, burst: float | None = None) -> None:
+        """Let so many calls a second pass in each region of each account, the others get ThrottlingException.
+
+        Args:
+            calls_per_s: None ends the throttling.
+            burst: so many calls can come at once; as many as `calls_per_s` unless another number is given.
+        """
+        self._trouble.throttle(calls_per_s, burst)
+
+    @contextlib.contextmanager
+    def outage(
+        self, region: str | None = None, *, error: NoAnswerKind | None = None, code: str | None = None
+    ) -> Iterator[None]:
+        """Inside the block every call to the region fails, or to all regions; nothing can be reached by default."""
+        error = "connection" if error is None and code is None else error
+        with self._trouble.outage(planned_failure(None, region, code=code, error=error)):
+            yield
+
+    # The way of a request
+
+    def _answer(self, caller: Caller, operation: str, parameters: dict[str, Any]) -> JsonAnswer:
+        call = Call(self._state, caller, operation, parameters)
+        request_id = str(uuid.uuid4())
+        error_code: str | None = None
+        self._count_in_flight(1)
+        try:
+            return JsonAnswer(200, self._performed(call), request_id)
+        except KmsFault as fault:
+            error_code = fault.code
+            return JsonAnswer(fault.http_status, {"__type": fault.code, "message": fault.message}, request_id)
+        except NoAnswer as silence:
+            error_code = silence.kind
+            raise
+        finally:
+            self._count_in_flight(-1)
+            self._log(call, error_code, request_id)
+
+    def _performed(self, call: Call) -> dict[str, Any]:
+        region, account = call.caller.region, call.caller.account
+        latency_s = self.latency_s
+        self.clock.sleep(latency_s(call.operation, region) if callable(latency_s) else latency_s)
+        self._trouble.meet(call.operation, region=region, account=account)
+        with self._lock:
+            return perform(call)
+
+    def _count_in_flight(self, change: int) -> None:
+        with self._lock:
+            self._in_flight += change
+
+    def _log(self, call: Call, error_code: str | None, request_id: str) -> None:
+        logged = KmsCall(
+            operation=call.operation,
+            region=call.caller.region,
+            key_arn=call.key_arn,
+            principal=call.caller.principal,
+            encryption_context=MappingProxyType(call.context()),
+            error_code=error_code,
+            time_s=self.clock.now(),
+            request_id=request_id,
+        )
+        with self._lock:
+            self._calls.append(logged)
+
+
+def _caller(region: str, account: str | None, principal: str | None) -> Caller:
+    if principal is None:
+        account = DEFAULT_ACCOUNT if account is None else account
+        return Caller(f"arn:{partition_of(region)}:iam::{account}:role/application", account, region)
+    parts = principal.split(":")
+    if len(parts) != 6 or parts[2] not in ("iam", "sts"):
+        raise InvalidArgument(
+            f"principal must be an ARN of IAM or STS, not {principal!r}",
+            hint="for example arn:aws:iam::111122223333:role/application",
+        )
+    if account not in (None, parts[4]):
+        raise InvalidArgument(f"principal {principal} is not of account {account}")
+    return Caller(principal, parts[4], region)

@@ -1,0 +1,143 @@
+"""Trouble on demand: latency, throttling, faults, outages."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+from envelope.aws.in_process import NoAnswer, NoAnswerKind
+from envelope.errors import InvalidArgument
+from envelope.testing.kms_faults import KmsFault
+
+__all__ = ["Bucket", "Trouble", "planned_failure"]
+
+Failure = KmsFault | NoAnswer
+
+
+@dataclass(slots=True)
+class Bucket:
+    """A token bucket: so many calls at once, and so many a second. Full at the beginning."""
+
+    calls_per_s: float
+    burst: float
+    tokens: float
+    filled_s: float
+
+    def take(self, now_s: float) -> bool:
+        """Whether one more call may pass at this time."""
+        self.tokens = min(self.burst, self.tokens + (now_s - self.filled_s) * self.calls_per_s)
+        self.filled_s = now_s
+        if self.tokens < 1:
+            return False
+        self.tokens -= 1
+        return True
+
+
+@dataclass(slots=True)
+class Planned:
+    """A failure that waits for its calls; `operation` and `region` are None for all."""
+
+    operation: str | None
+    region: str | None
+    failure: Callable[[], Failure]
+    times: int
+
+
+@dataclass(slots=True)
+class Trouble:
+    """All that was asked for. Safe for threads."""
+
+    now: Callable[[], float]
+    planned: list[Planned] = field(default_factory=list)
+    outages: list[Planned] = field(default_factory=list)
+    rate: tuple[float, float] | None = None
+    buckets: dict[tuple[str, str], Bucket] = field(default_factory=dict)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def plan(self, planned: Planned) -> None:
+        with self.lock:
+            self.planned.append(planned)
+
+    def throttle(self, calls_per_s: float | None, burst: float | None) -> None:
+        """Let so many calls a second pass in each region of each account; None lets all pass."""
+        if calls_per_s is not None and calls_per_s <= 0:
+            raise InvalidArgument(f"calls_per_s must be above 0, not {calls_per_s!r}", hint="an outage stops all calls")
+        with self.lock:
+            self.rate = None if calls_per_s is None else (calls_per_s, max(1, burst or calls_per_s))
+            self.buckets.clear()
+
+    @contextlib.contextmanager
+    def outage(self, outage: Planned) -> Iterator[None]:
+        with self.lock:
+            self.outages.append(outage)
+        try:
+            yield
+        finally:
+            with self.lock:
+                self.outages = [other for other in self.outages if other is not outage]
+
+    def meet(self, operation: str, *, region: str, account: str) -> None:
+        """Raise what this call is to fail with, if anything."""
+        with self.lock:
+            failure = self._outage_of(operation, region) or self._planned_for(operation, region)
+            if failure is None and not self._passes(region, account):
+                failure = KmsFault(
+                    "ThrottlingException",
+                    "You have exceeded the rate at which you may call KMS. Reduce the frequency of your calls.",
+                )
+        if failure is not None:
+            raise failure
+
+    def _outage_of(self, operation: str, region: str) -> Failure | None:
+        return next((outage.failure() for outage in self.outages if _is_about(outage, operation, region)), None)
+
+    def _planned_for(self, operation: str, region: str) -> Failure | None:
+        for planned in self.planned:
+            if _is_about(planned, operation, region):
+                planned.times -= 1
+                if planned.times == 0:
+                    self.planned.remove(planned)
+                return planned.failure()
+        return None
+
+    def _passes(self, region: str, account: str) -> bool:
+        if self.rate is None:
+            return True
+        now_s = self.now()
+        calls_per_s, burst = self.rate
+        bucket = self.buckets.setdefault((region, account), Bucket(calls_per_s, burst, burst, now_s))
+        return bucket.take(now_s)
+
+
+def planned_failure(
+    operation: str | None,
+    region: str | None,
+    *,
+    code: str | None,
+    error: NoAnswerKind | None,
+    message: str = "",
+    http_status: int | None = None,
+    times: int = 1,
+) -> Planned:
+    """Check what was asked for.
+
+    Raises:
+        InvalidArgument: neither or both of `code` and `error`, or less than one time.
+    """
+    if (code is None) == (error is None):
+        raise InvalidArgument("a failure needs either a code or an error", hint='code="KMSInternalException"')
+    if error not in (None, "connection", "timeout"):
+        raise InvalidArgument(f'error must be "connection" or "timeout", not {error!r}')
+    if times < 1:
+        raise InvalidArgument(f"times must be at least 1, not {times!r}")
+
+    def failure() -> Failure:
+        return KmsFault(code, message, http_status=http_status) if code is not None else NoAnswer(error or "timeout")
+
+    return Planned(operation, region, failure, times)
+
+
+def _is_about(planned: Planned, operation: str, region: str) -> bool:
+    return planned.operation in (None, operation) and planned.region in (None, region)
