@@ -261,8 +261,8 @@ class DataKeyCache(HoldsKey):
         )
 
     def _taken_bytes(self, least_bytes: int) -> int:
-        """How much of its data key a stream takes at its start."""
-        return max(least_bytes, min(STREAM_BYTES, self._max_bytes // STREAMS_PER_KEY))
+        """How much of its data key a stream takes at its start: its length, as far as that is known."""
+        return least_bytes or min(STREAM_BYTES, self._max_bytes // STREAMS_PER_KEY)
 
     def _counted(self, entry: KeptEntry[WrapRequest, DataKey], taken_bytes: int) -> DataKey:
         return replace(entry.value.answer, count_bytes=_StreamCount(self._wraps, entry, taken_bytes, self._max_bytes))

@@ -93,6 +93,9 @@ class KeptDataKeys(Generic[R, A]):
 
     def get(self, partition: Hashable, request: R, ask: Callable[[R], A], amount: int = 0) -> KeptEntry[R, A]:
         """What is kept for a request, or what `ask` answers; one call of it for everybody who needs the same."""
+        entry = self.find(partition, request, amount)
+        if entry is not None:
+            return entry
         started_s = self._clock()
         try:
             entry = self._cache.get((partition, request.identity), partial(self._asked, ask, request), amount)
@@ -106,6 +109,9 @@ class KeptDataKeys(Generic[R, A]):
         self, partition: Hashable, request: R, ask: Callable[[R], A], amount: int = 0
     ) -> KeptEntry[R, A]:
         """Like `get`, for a task."""
+        entry = self.find(partition, request, amount)
+        if entry is not None:
+            return entry
         started_s = self._clock()
         load = partial(self._asked, ask, request)
         try:

@@ -129,7 +129,7 @@ def _failure_of_client(aws: Aws, region: str | None = None) -> AwsMisconfigured:
 
 def test_no_region() -> None:
     error = _failure_of_client(Aws(made_up_session()))
-    assert (error.code, error.hint) == ("NoRegionError", "give Aws(region=...), or set AWS_REGION")
+    assert (error.code, error.hint) == ("NoRegionError", "give Aws(region=...), or set AWS_DEFAULT_REGION")
 
 
 def test_a_region_that_has_no_valid_name() -> None:

@@ -149,7 +149,7 @@ def test_access_denied_names_caller_action_key_and_policy(server: HttpAnswers, r
     server.answer = lambda _: error_answer("AccessDeniedException", message)
     error = failed_call(aws_at(server.url), AwsAccessDenied)
     check_form(error)
-    assert error.hint.startswith(f"{CALLER} lacks kms:Decrypt on {KEY} ({reason}): allow it")
+    assert error.hint.startswith(f"{CALLER} lacks kms:Decrypt on {KEY} ({reason}): the key policy")
 
 
 @pytest.mark.parametrize(
@@ -173,7 +173,7 @@ def test_a_message_of_another_form_is_not_shown(server: HttpAnswers, message: st
 
 def test_a_caller_without_a_known_policy_is_named_alone(server: HttpAnswers) -> None:
     server.answer = lambda _: error_answer("AccessDeniedException", f"User: {CALLER} is not authorized to perform: x")
-    assert failed_call(aws_at(server.url)).hint.startswith(f"{CALLER} lacks kms:Decrypt on {KEY}: allow it")
+    assert failed_call(aws_at(server.url)).hint.startswith(f"{CALLER} lacks kms:Decrypt on {KEY}: the key policy")
 
 
 @pytest.mark.parametrize(

@@ -244,6 +244,7 @@ def test_a_stream_takes_a_sixteenth_of_the_limit_at_its_start() -> None:
     setting.client.encrypting_writer(io.BytesIO()).abort()
     assert setting.cache._taken_bytes(0) == STREAM_BYTES == 64 * MIB
     assert setting.cache._taken_bytes(65 * MIB) == 65 * MIB
+    assert setting.cache._taken_bytes(4) == 4
 
 
 def test_a_stream_that_outgrows_its_data_key_fails_before_it_is_sealed() -> None:
@@ -381,6 +382,15 @@ def test_events_tell_what_happens_without_values_and_keys() -> None:
     assert all(event.encryption_context is None for event in setting.events)
     with pytest.raises(AttributeError):
         setting.events[0].kind = "miss"  # type: ignore[misc]
+
+
+def test_a_hit_of_a_stream_is_told_as_one() -> None:
+    setting = Setting()
+    for _ in range(2):
+        setting.client.encrypting_writer(io.BytesIO()).abort()
+    assert [event.kind for event in setting.events] == ["wrap", "miss", "hit"]
+    stats = setting.cache.stats().wrap
+    assert (stats.hits, stats.misses) == (1, 1)
 
 
 def test_events_show_values_when_they_are_asked_for() -> None:

@@ -159,7 +159,7 @@ _NO_CREDENTIALS = _misconfigured(
     "there are no credentials", "set AWS_PROFILE, log in, or give the process a role: AWS looks where it always looks"
 )
 _LOGIN_AGAIN = _misconfigured("the login has expired or is not there", "log in again: aws sso login, or aws login")
-_NO_REGION = _misconfigured("no region is known", "give Aws(region=...), or set AWS_REGION")
+_NO_REGION = _misconfigured("no region is known", "give Aws(region=...), or set AWS_DEFAULT_REGION")
 _WRONG_CONFIGURATION = _misconfigured(
     "the AWS configuration does not hold together",
     "check the profile, AWS_CONFIG_FILE and the AWS variables of the environment",
@@ -196,8 +196,12 @@ EXCEPTIONS: Mapping[str, Meaning] = {
     "UnknownSignatureVersionError": _WRONG_CONFIGURATION,
     "MissingDependencyException": _misconfigured("botocore lacks a library", "pip install 'botocore[crt]'"),
     "NoRegionError": _NO_REGION,
-    "InvalidRegionError": _misconfigured("the region has no valid name", "check the key ARN, region= and AWS_REGION"),
-    "UnknownRegionError": _misconfigured("the region is not known", "check the key ARN, region= and AWS_REGION"),
+    "InvalidRegionError": _misconfigured(
+        "the region has no valid name", "check the key ARN, region= and AWS_DEFAULT_REGION"
+    ),
+    "UnknownRegionError": _misconfigured(
+        "the region is not known", "check the key ARN, region= and AWS_DEFAULT_REGION"
+    ),
     "BaseEndpointResolverError": _misconfigured(
         "there is no endpoint for this region",
         "check the region; FIPS and dual-stack endpoints do not exist everywhere",
@@ -300,8 +304,8 @@ def _who_was_denied(message: str) -> str:
         return ""
     reason = f" ({policy.group()})" if policy else ""
     return (
-        f"{caller.group(1)} lacks {{operation}} on {{resource}}{reason}: allow it in an IAM policy of that caller and, "
-        "from another account, in the key policy too"
+        f"{caller.group(1)} lacks {{operation}} on {{resource}}{reason}: the key policy, or an IAM policy of the "
+        "caller that the key policy lets decide, has to allow it; both of them if the key is another account's"
     )
 
 
