@@ -14,7 +14,8 @@ from typing import TypeVar
 
 from envelope.arguments import check_count, check_flag, check_fraction, check_seconds
 from envelope.cache.entries import Limits
-from envelope.cache.loading import LoadingCache, StartThread, start_daemon
+from envelope.cache.loading import LoadingCache
+from envelope.cache.workers import StartThread, start_daemon
 from envelope.context import PUBLIC_KEY_NAME
 from envelope.data_key_events import CacheStats, DataKeyEvent, EventTeller
 from envelope.errors import InvalidArgument, LimitExceeded

@@ -26,6 +26,7 @@ FLOORS = (
     {"client"},
     {"aio"},
     {""},  # envelope/__init__.py
+    {"cli"},
     {"testing"},  # for the tests of users; nothing here imports it
 )
 DOORS = {"cryptography": "envelope/crypto", "boto3": "envelope/aws", "botocore": "envelope/aws"}
@@ -43,7 +44,14 @@ def imported_names(source: Path) -> Iterator[str]:
 
 
 def unit_of(module: str) -> str:
-    return module.partition(".")[2].partition(".")[0]
+    """The unit of a module; a name of the package itself, like `envelope.Client`, is of `envelope/__init__.py`."""
+    unit = module.partition(".")[2].partition(".")[0]
+    return unit if any(unit in units for units in FLOORS) else ""
+
+
+def test_every_unit_has_a_floor() -> None:
+    units = {path.stem for path in (ROOT / "envelope").iterdir() if path.suffix == ".py" or path.is_dir()}
+    assert units - {"__init__", "__pycache__", "py"} <= set().union(*FLOORS)
 
 
 def floor_of(unit: str) -> int:

@@ -28,7 +28,7 @@ from envelope import (
     Suite,
     WrapRequest,
 )
-from envelope.cache.loading import start_daemon
+from envelope.cache.workers import start_daemon
 from envelope.data_keys import STREAM_BYTES, elapsed_s
 from envelope.testing import FakeClock
 from tests.keyrings_for_tests import AnswersWith, open_client, raw_aes, writing_client

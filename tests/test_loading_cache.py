@@ -6,6 +6,7 @@ import asyncio
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from envelope import KeyUnavailable
 from envelope.cache.entries import Counts, Entry, Limits
 from envelope.cache.loading import MAX_REFRESHES, LoadingCache
 from envelope.cache.refresh import back_off_s, refresh_fraction
+from envelope.cache.workers import MAX_WORKERS, StartThread, Workers, start_daemon
 from envelope.testing import FakeClock
 
 
@@ -34,7 +36,9 @@ class Loads:
 class Setting:
     """A cache whose clock, chance and background threads a test moves."""
 
-    def __init__(self, *, capacity: int = 10, chance: float = 0.0, **limits: float) -> None:
+    def __init__(
+        self, *, capacity: int = 10, chance: float = 0.0, start_thread: StartThread | None = None, **limits: float
+    ) -> None:
         self.clock = FakeClock(0)
         self.background: list[Callable[[], None]] = []
         self.refreshed: list[str] = []
@@ -45,7 +49,7 @@ class Setting:
             capacity=capacity,
             clock=self.clock,
             random=lambda: chance,
-            start_thread=self.background.append,
+            start_thread=start_thread or self.background.append,
             on_refresh=lambda entry: self.refreshed.append(entry.key),
             on_evict=lambda entry: self.evicted.append(entry.key),
         )
@@ -372,12 +376,7 @@ def test_an_entry_that_was_replaced_meanwhile_is_not_renewed() -> None:
 
 
 def test_a_thread_that_cannot_be_started_leaves_everything_as_it_was() -> None:
-    setting = Setting(refresh_ahead=0.5)
-
-    def refuse(_: object) -> None:
-        raise RuntimeError("can't start new thread")
-
-    setting.cache._start_thread = refuse
+    setting = Setting(refresh_ahead=0.5, start_thread=_refuse_to_start)
     setting.get()
     setting.clock.advance(60)
     assert setting.get() == "value 1"
@@ -446,7 +445,7 @@ async def _until_waiting(setting: Setting, count: int) -> None:
 
 
 def test_tasks_wait_for_the_call_of_a_thread_and_threads_for_that_of_a_task() -> None:
-    setting = Setting()
+    setting = Setting(start_thread=start_daemon)
     release = threading.Event()
 
     def slow() -> str:
@@ -467,7 +466,7 @@ def test_tasks_wait_for_the_call_of_a_thread_and_threads_for_that_of_a_task() ->
 
 
 def test_a_cancelled_task_cancels_nobody_elses_call() -> None:
-    setting = Setting()
+    setting = Setting(start_thread=start_daemon)
     release = threading.Event()
 
     def slow() -> str:
@@ -490,7 +489,7 @@ def test_a_cancelled_task_cancels_nobody_elses_call() -> None:
 
 
 def test_tasks_get_errors_of_their_own_too() -> None:
-    setting = Setting()
+    setting = Setting(start_thread=start_daemon)
     setting.load.failure = KeyUnavailable("no")
 
     async def two() -> list[object]:
@@ -503,18 +502,80 @@ def test_tasks_get_errors_of_their_own_too() -> None:
     assert first is not second
 
 
-def test_a_task_whose_event_loop_starts_no_threads_leaves_the_call_to_the_next() -> None:
-    setting = Setting()
-
-    async def without_threads() -> None:
-        asyncio.get_running_loop().set_default_executor(closed)
-        await setting.cache.get_async("key", setting.load)
-
-    closed = ThreadPoolExecutor(1)
-    closed.shutdown()
-    with pytest.raises(RuntimeError, match="shutdown"):
-        asyncio.run(without_threads())
+def test_a_task_for_which_no_thread_can_be_started_leaves_the_call_to_the_next() -> None:
+    setting = Setting(start_thread=_refuse_to_start)
+    with pytest.raises(RuntimeError, match="can't start"):
+        asyncio.run(setting.cache.get_async("key", setting.load))
+    assert setting.load.count == 0
     assert setting.get() == "value 1"
+
+
+def _refuse_to_start(_: object) -> None:
+    raise RuntimeError("can't start new thread")
+
+
+def test_an_interrupted_call_of_a_task_is_an_error_and_ends_no_worker() -> None:
+    setting = Setting(start_thread=start_daemon)
+    setting.load.failure = SystemExit(3)
+    with pytest.raises(RuntimeError, match="interrupted"):
+        asyncio.run(setting.cache.get_async("key", setting.load))
+    setting.load.failure = None
+    assert asyncio.run(setting.cache.get_async("key", setting.load)).value == "value 2"
+
+
+def test_tasks_get_their_call_made_while_every_thread_of_the_event_loop_waits_for_it() -> None:
+    """The executor of the loop cannot be trusted with it: all its threads may be waiting for that very call."""
+    setting = Setting(start_thread=start_daemon)
+    release = threading.Event()
+
+    def slow() -> str:
+        release.wait()
+        return setting.load()
+
+    async def starve() -> list[str]:
+        asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(1))
+        leader = asyncio.create_task(setting.cache.get_async("key", slow))
+        await asyncio.sleep(0)
+        followers = [asyncio.create_task(asyncio.to_thread(setting.cache.get, "key", slow)) for _ in range(2)]
+        await _until_waiting(setting, 1)
+        release.set()
+        return [entry.value for entry in await asyncio.gather(leader, *followers)]
+
+    assert asyncio.run(starve()) == ["value 1"] * 3
+
+
+def test_workers_are_bounded_and_end_when_there_is_nothing_left() -> None:
+    started: list[Callable[[], None]] = []
+    workers = Workers(started.append)
+    done: list[int] = []
+    for number in range(MAX_WORKERS + 5):
+        workers.run(partial(done.append, number))
+    assert len(started) == MAX_WORKERS
+    started[0]()
+    assert done == list(range(MAX_WORKERS + 5))
+    for drain in started[1:]:
+        drain()
+    workers.run(partial(done.append, -1))
+    assert len(started) == MAX_WORKERS + 1
+
+
+def test_work_waits_for_a_running_worker_if_no_other_can_be_started() -> None:
+    started: list[Callable[[], None]] = []
+
+    def start_one(work: Callable[[], None]) -> None:
+        if started:
+            raise RuntimeError("can't start new thread")
+        started.append(work)
+
+    workers = Workers(start_one)
+    done: list[int] = []
+    for number in range(3):
+        workers.run(partial(done.append, number))
+    started[0]()
+    assert done == [0, 1, 2]
+    with pytest.raises(RuntimeError, match="can't start"):
+        workers.run(partial(done.append, 3))
+    assert done == [0, 1, 2]
 
 
 def test_a_task_may_find_that_the_value_has_come_in_between() -> None:

@@ -21,13 +21,13 @@ from typing import Generic, TypeVar
 from envelope.cache.entries import Counts, Entry, Limits
 from envelope.cache.refresh import back_off_s
 from envelope.cache.single_flight import Flight, Outcome, own_copy
+from envelope.cache.workers import StartThread, Workers, start_daemon
 from envelope.process_state import reset_in_children
 
-__all__ = ["LoadingCache", "StartThread", "start_daemon"]
+__all__ = ["LoadingCache"]
 
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
-StartThread = Callable[[Callable[[], None]], None]
 
 MAX_REFRESHES = 16
 """So many renewals run at a time; what else is due starts with a later use."""
@@ -43,11 +43,6 @@ class _Failure:
     error: Exception
     until_s: float
     in_a_row: int
-
-
-def start_daemon(work: Callable[[], None]) -> None:
-    """Run `work` in a thread that does not keep the interpreter from exiting."""
-    threading.Thread(target=work, name="envelope-refresh", daemon=True).start()
 
 
 class LoadingCache(Generic[K, V]):
@@ -87,6 +82,7 @@ class LoadingCache(Generic[K, V]):
     def reset_after_fork(self) -> None:
         """Begin anew: empty, with a new lock, all counts at zero and no call in flight."""
         self._lock = threading.Lock()
+        self._workers = Workers(self._start_thread)
         self._entries: OrderedDict[K, Entry[K, V]] = OrderedDict()
         self._flights: dict[K, Flight[Entry[K, V]]] = {}
         self._renewals: set[Flight[Entry[K, V]]] = set()
@@ -152,7 +148,7 @@ class LoadingCache(Generic[K, V]):
         return entry
 
     async def get_async(self, key: K, load: Callable[[], V], amount: int = 0) -> Entry[K, V]:
-        """Like `get`, for a task: `load` runs in a worker thread of the event loop's.
+        """Like `get`, for a task: `load` runs in a worker thread.
 
         A task that is cancelled leaves the call to those who wait for it.
         """
@@ -165,7 +161,7 @@ class LoadingCache(Generic[K, V]):
             if isinstance(turn, Entry):
                 return turn
             if turn.leads:
-                self._fly_in_worker(asyncio.get_running_loop().run_in_executor, key, load, amount, turn.flight)
+                self._fly_in_worker(key, load, amount, turn.flight)
             entry = _settled(await asyncio.wrap_future(turn.flight.future), leads=turn.leads)
             has_waited = True
         return entry
@@ -231,18 +227,11 @@ class LoadingCache(Generic[K, V]):
             self._ended(key, flight)
             flight.land(outcome)
 
-    def _fly_in_worker(
-        self,
-        run_in_executor: Callable[..., object],
-        key: K,
-        load: Callable[[], V],
-        amount: int,
-        flight: Flight[Entry[K, V]],
-    ) -> None:
-        """Have another thread fly. Nobody keeps the future of that, so nobody can cancel it."""
+    def _fly_in_worker(self, key: K, load: Callable[[], V], amount: int, flight: Flight[Entry[K, V]]) -> None:
+        """Have another thread fly. Nobody holds a future of that, so nobody can cancel it."""
         try:
-            run_in_executor(None, partial(self._fly, key, load, amount, flight))
-        except RuntimeError:  # no thread can be started, or the loop is closing
+            self._workers.run(partial(self._fly, key, load, amount, flight))
+        except RuntimeError:  # no thread can be started
             self._ended(key, flight)
             flight.land(Outcome())
             raise
@@ -323,4 +312,6 @@ def _settled(outcome: Outcome[Entry[K, V]], *, leads: bool) -> Entry[K, V] | Non
     """What a flight means to one caller: the entry of who made it, nothing yet for who waited, or the error."""
     if outcome.error is not None:
         raise outcome.error if leads else own_copy(outcome.error)
+    if leads and outcome.value is None:
+        raise RuntimeError("the call was interrupted")  # in a worker, which has nobody to raise it to
     return outcome.value if leads else None

@@ -1,0 +1,1 @@
+"""The same engine for asyncio. Imported when `AsyncClient` is first asked for."""
