@@ -13,12 +13,12 @@ verified. `open_message` does the same for a message that is in memory as a whol
 from __future__ import annotations
 
 import hashlib
-import io
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from envelope.context import PUBLIC_KEY_NAME, EncryptionContext
 from envelope.crypto.gcm import AESGCM, InvalidTag
+from envelope.engine.in_place import bytes_written_by
 from envelope.engine.input import InputBuffer
 from envelope.engine.opening import admit, associated_data, not_authentic, unlock
 from envelope.engine.options import Options
@@ -259,12 +259,12 @@ class Decryptor:
         cipher, part = self._taken_part()
         if not part.is_final:
             return self._open_regular_into(cipher, out)
-        target = out[: part.content_bytes]
         sealed = self.input.view[part.content_start : part.end]
-        try:
-            cipher.decrypt_into(part.iv, sealed, associated_data(self.header, part), target)
-        except InvalidTag as error:
-            raise _wiped(target, part.number) from error
+        with out[: part.content_bytes] as target:
+            try:
+                cipher.decrypt_into(part.iv, sealed, associated_data(self.header, part), target)
+            except InvalidTag as error:
+                raise _wiped(target, part.number) from error
         self._advance(part)
         return part.content_bytes
 
@@ -280,12 +280,12 @@ class Decryptor:
             stored, iv = body.REGULAR_FIELDS.unpack_from(view, start)
             if stored != number:
                 break
-            target = out[position : position + frame_length]
             aad = aad_prefix + body.SEQUENCE_AND_LENGTH.pack(number, frame_length)
-            try:
-                cipher.decrypt_into(iv, view[start + 16 : start + stride], aad, target)
-            except InvalidTag as error:
-                raise _wiped(target, number) from error
+            with out[position : position + frame_length] as target:
+                try:
+                    cipher.decrypt_into(iv, view[start + 16 : start + stride], aad, target)
+                except InvalidTag as error:
+                    raise _wiped(target, number) from error
             number, start, position = number + 1, start + stride, position + frame_length
         if self._digest is not None:
             self._digest.update(view[source.start : start])
@@ -333,17 +333,16 @@ class Decryptor:
 
     def open_rest(self) -> bytes:
         """The whole plaintext of a body that is in the input as a whole."""
-        # The memory of the BytesIO becomes the result.
-        plaintext = io.BytesIO(bytes(self._most_plaintext_bytes()))
+        return bytes_written_by(self._open_rest_into, self._most_plaintext_bytes())
+
+    def _open_rest_into(self, view: memoryview) -> int:
         position = 0
-        with plaintext.getbuffer() as view:
-            while (part := self.next_part()) is not None:
-                if part.content_bytes > len(view) - position:
-                    raise truncated()  # regular frames up to the end, where the final one should be
-                with view[position:] as room:
-                    position += self.open_into(room)
-        plaintext.truncate(position)
-        return plaintext.getvalue()
+        while (part := self.next_part()) is not None:
+            if part.content_bytes > len(view) - position:
+                raise truncated()  # regular frames up to the end, where the final one should be
+            with view[position:] as room:
+                position += self.open_into(room)
+        return position
 
 
 def _wiped(target: memoryview, number: int) -> NotAuthentic:

@@ -10,12 +10,12 @@ encryptor.seal_into(plaintext, buffer)      frame by frame, then the last one wi
 from __future__ import annotations
 
 import hashlib
-import io
 import os
 from dataclasses import dataclass, replace
 
 from envelope.context import PUBLIC_KEY_NAME, EncryptionContext, check_context
 from envelope.crypto.gcm import AESGCM
+from envelope.engine.in_place import bytes_written_by
 from envelope.engine.keys import derive_keys
 from envelope.engine.options import Options, check_frame_length
 from envelope.errors import InvalidArgument, KeyUnavailable, LimitExceeded
@@ -141,8 +141,7 @@ def _is(kind: type, *values: object) -> bool:
 
 
 JOINED_BYTES = 65_536
-"""Up to here a message is joined of its parts. Two large blocks at a time make the C library give memory back to the
-system and ask for it again with each message; longer ones are sealed in their place."""
+"""Up to here a message is joined of its parts; longer ones are sealed in their place."""
 
 
 def seal_header(plan: EncryptionPlan, data_key: DataKey) -> tuple[bytes, bytes, AESGCM]:
@@ -177,16 +176,26 @@ def final_head(message_id: bytes, number: int, size: int) -> tuple[bytes, bytes]
 def seal_message(plan: EncryptionPlan, data_key: DataKey, plaintext: Buffer) -> bytes:
     """The whole message of this plaintext.
 
-    Most messages are one short unsigned frame: those take the few steps here, the others an `Encryptor`.
+    Most messages are one unsigned frame: those take the few steps here, the others an `Encryptor`.
     """
     size = len(plaintext)
-    if size <= JOINED_BYTES and size <= plan.frame_length_bytes and not plan.request.suite.is_signing:
-        header_bytes, message_id, cipher = seal_header(plan, data_key)
-        if data_key.count_bytes is not None:
-            data_key.count_bytes(size)
-        head, aad = final_head(message_id, 1, size)
-        return b"".join((header_bytes, head, cipher.encrypt(head[8:20], plaintext, aad)))
-    return Encryptor(plan, data_key).seal_whole(plaintext)
+    if size > plan.frame_length_bytes or plan.request.suite.is_signing:
+        return Encryptor(plan, data_key).seal_whole(plaintext)
+    header_bytes, message_id, cipher = seal_header(plan, data_key)
+    if data_key.count_bytes is not None:
+        data_key.count_bytes(size)
+    head, aad = final_head(message_id, 1, size)
+    start = header_bytes + head
+    if size <= JOINED_BYTES:
+        return start + cipher.encrypt(head[8:20], plaintext, aad)
+
+    def write(view: memoryview) -> int:
+        view[: len(start)] = start
+        with view[len(start) :] as sealed:
+            cipher.encrypt_into(head[8:20], plaintext, aad, sealed)
+        return len(view)
+
+    return bytes_written_by(write, len(start) + size + TAG_BYTES)
 
 
 class Encryptor:
@@ -233,13 +242,15 @@ class Encryptor:
         self._check_frame_count(body.frame_count(size, self._plan.frame_length_bytes))
         start = len(self.header_bytes)
         whole = start + body.framed_bytes(size, self._plan.frame_length_bytes)
-        # The memory of a BytesIO becomes the bytes that it returns: the message is written once, in its place.
-        message = io.BytesIO(bytes(whole + self.footer_bytes()))
-        with message.getbuffer() as view:
+
+        def write(view: memoryview) -> int:
             view[:start] = self.header_bytes
-            self.seal_into(memoryview(plaintext), view[start:], is_last=True)
+            with view[start:] as frames:
+                self.seal_into(memoryview(plaintext), frames, is_last=True)
             view[whole:] = self.footer()
-        return message.getvalue()
+            return len(view)
+
+        return bytes_written_by(write, whole + self.footer_bytes())
 
     def seal_into(self, plaintext: memoryview, out: memoryview, *, is_last: bool) -> int:
         """Seal frames into `out`; return how many bytes were written.
