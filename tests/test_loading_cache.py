@@ -14,7 +14,7 @@ import pytest
 from envelope import KeyUnavailable
 from envelope.cache.entries import Counts, Entry, Limits
 from envelope.cache.loading import MAX_REFRESHES, LoadingCache
-from envelope.cache.refresh import back_off_s, refresh_fraction
+from envelope.cache.refresh import back_off_s, refresh_fraction, renewal_back_off_s
 from envelope.cache.workers import MAX_WORKERS, StartThread, Workers, start_daemon
 from envelope.testing import FakeClock
 
@@ -305,29 +305,38 @@ def test_an_entry_serves_until_its_limit_if_renewals_fail_and_then_the_error_is_
     setting = Setting(refresh_ahead=0.5)
     setting.get()
     setting.load.failure = KeyUnavailable("outage")
-    for _ in range(49):
-        setting.clock.advance(2)
-        if setting.clock.now() < 100:
-            assert setting.get() == "value 1"
+    for _ in range(999):
+        setting.clock.advance(0.1)
+        assert setting.get() == "value 1"
         setting.run_background()
-    assert 10 < setting.load.count < 30, "tried again after each back-off, not with each use"
+    assert 10 < setting.load.count < 60, "a dozen tries in its last half, and some more at its very end"
     setting.clock.advance(2)
     with pytest.raises(KeyUnavailable, match="outage"):
         setting.get()
 
 
-def test_during_the_back_off_no_renewal_is_started() -> None:
-    setting = Setting(refresh_ahead=0.5, chance=1.0)
+@pytest.mark.parametrize("chance", [0.0, 1.0])
+def test_a_renewal_that_failed_is_tried_again_after_a_part_of_the_time_that_is_left(chance: float) -> None:
+    setting = Setting(refresh_ahead=0.5, chance=chance)
     setting.get()
     setting.load.failure = KeyUnavailable("outage")
     setting.clock.advance(60)
     setting.get()
     setting.run_background()
+    setting.clock.advance(1.99 if chance == 0 else 3.99)
     setting.get()
     assert setting.background == []
-    setting.clock.advance(0.101)
+    setting.clock.advance(0.02)
+    setting.load.failure = None
     setting.get()
-    assert len(setting.background) == 1
+    setting.run_background()
+    assert setting.get() == "value 3"
+
+
+def test_at_the_end_of_its_life_the_back_off_is_that_of_a_call() -> None:
+    assert renewal_back_off_s(1, 60, 1.0) == 6
+    assert renewal_back_off_s(1, 60, 0.0) == 3
+    assert renewal_back_off_s(3, 0.1, 1.0) == back_off_s(3, 1.0) == 0.4
 
 
 def test_who_finds_an_expired_entry_waits_for_the_renewal_that_is_on_its_way() -> None:
@@ -371,7 +380,7 @@ def test_an_entry_that_was_replaced_meanwhile_is_not_renewed() -> None:
     entry = setting.cache.get("key", setting.load)
     setting.cache.clear()
     setting.clock.advance(60)
-    setting.cache._refresh(entry, setting.clock())
+    setting.cache._refresh(entry)
     assert setting.background == []
 
 

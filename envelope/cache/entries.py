@@ -68,9 +68,21 @@ class Entry(Generic[K, V]):
         amount: the sum of what its users added.
         expires_s: from then on it is not used any more.
         refresh_s: from then on its next use renews it; likewise `refresh_uses` and `refresh_amount`.
+        retry_s: but not before, because a renewal has failed.
     """
 
-    __slots__ = ("amount", "expires_s", "key", "load", "refresh_amount", "refresh_s", "refresh_uses", "uses", "value")
+    __slots__ = (
+        "amount",
+        "expires_s",
+        "key",
+        "load",
+        "refresh_amount",
+        "refresh_s",
+        "refresh_uses",
+        "retry_s",
+        "uses",
+        "value",
+    )
 
     def __init__(
         self, key: K, value: V, load: Callable[[], V], *, limits: Limits, loaded_s: float, chance: float
@@ -87,3 +99,4 @@ class Entry(Generic[K, V]):
         # Where no use would be left, a renewal would be a call too many.
         self.refresh_uses = refresh_uses if limits.max_uses - refresh_uses >= 1 else math.inf
         self.refresh_amount = limits.max_amount * fraction
+        self.retry_s = -math.inf

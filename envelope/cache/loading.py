@@ -19,7 +19,7 @@ from functools import partial
 from typing import Generic, TypeVar
 
 from envelope.cache.entries import Counts, Entry, Limits
-from envelope.cache.refresh import back_off_s
+from envelope.cache.refresh import back_off_s, renewal_back_off_s
 from envelope.cache.single_flight import Flight, Outcome, own_copy
 from envelope.cache.workers import StartThread, Workers, start_daemon
 from envelope.process_state import reset_in_children
@@ -124,8 +124,9 @@ class LoadingCache(Generic[K, V]):
                 return None
             self._hits += 1
         # Read without the lock: who comes a use too early or too late does no harm, and _refresh looks again.
-        if now_s >= entry.refresh_s or entry.uses >= entry.refresh_uses or entry.amount >= entry.refresh_amount:
-            self._refresh(entry, now_s)
+        is_due = now_s >= entry.refresh_s or entry.uses >= entry.refresh_uses or entry.amount >= entry.refresh_amount
+        if is_due and now_s >= entry.retry_s:
+            self._refresh(entry)
         return entry
 
     def get(self, key: K, load: Callable[[], V], amount: int = 0) -> Entry[K, V]:
@@ -270,6 +271,9 @@ class LoadingCache(Generic[K, V]):
             before = self._failures.pop(key, None)
             in_a_row = 1 if before is None else before.in_a_row + 1
             self._failures[key] = _Failure(kept, now_s + back_off_s(in_a_row, chance), in_a_row)
+            entry = self._entries.get(key)
+            if entry is not None:
+                entry.retry_s = now_s + renewal_back_off_s(in_a_row, entry.expires_s - now_s, chance)
             if len(self._failures) > self._capacity:
                 self._failures.popitem(last=False)
 
@@ -279,15 +283,11 @@ class LoadingCache(Generic[K, V]):
             if self._flights.get(key) is flight:
                 del self._flights[key]
 
-    def _refresh(self, entry: Entry[K, V], now_s: float) -> None:
-        """Start a renewal, unless one is on its way, one failed a moment ago, or many are running."""
+    def _refresh(self, entry: Entry[K, V]) -> None:
+        """Start a renewal, unless one is on its way or many are running."""
         key = entry.key
         with self._lock:
-            failure = self._failures.get(key)
-            is_backing_off = failure is not None and now_s < failure.until_s
-            if is_backing_off or key in self._flights or len(self._renewals) >= MAX_REFRESHES:
-                return
-            if self._entries.get(key) is not entry:
+            if key in self._flights or len(self._renewals) >= MAX_REFRESHES or self._entries.get(key) is not entry:
                 return
             flight = self._flights[key] = Flight()
             self._renewals.add(flight)

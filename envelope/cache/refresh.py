@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-__all__ = ["JITTER", "back_off_s", "refresh_fraction"]
+__all__ = ["JITTER", "back_off_s", "refresh_fraction", "renewal_back_off_s"]
 
 JITTER = 0.2
 """Caches that were filled in one moment, as after a deployment, renew over this part of the time until renewal."""
+
+RENEWAL_TRIES = 10
+"""A renewal that fails is tried again after a tenth of the time that is left, or down to half of that by chance."""
 
 FIRST_BACK_OFF_S = 0.1
 MOST_BACK_OFF_S = 2.0
@@ -28,3 +31,12 @@ def back_off_s(failures: int, chance: float) -> float:
     """
     longest = min(FIRST_BACK_OFF_S * 2.0 ** min(failures - 1, 10), MOST_BACK_OFF_S)
     return longest * (0.5 + chance / 2)
+
+
+def renewal_back_off_s(failures: int, left_s: float, chance: float) -> float:
+    """How long not to try a renewal again that failed, of an entry that is usable for `left_s` seconds more.
+
+    Nobody waits for it, so there are a dozen tries in the rest of its life and not one with each hit: in an outage a
+    fleet would otherwise ask for more than it ever does while all is well.
+    """
+    return max(back_off_s(failures, chance), left_s / RENEWAL_TRIES * (0.5 + chance / 2))
