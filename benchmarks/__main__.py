@@ -11,7 +11,16 @@ from pathlib import Path
 
 from benchmarks.contest.report import machine
 
-SCRIPTS = ("small_messages", "large_messages", "streams", "page_faults", "threads", "memory", "import_time")
+SCRIPTS = (
+    "small_messages",
+    "large_messages",
+    "streams",
+    "page_faults",
+    "threads",
+    "data_key_cache",
+    "memory",
+    "import_time",
+)
 
 
 def main() -> None:

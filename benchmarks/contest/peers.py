@@ -16,6 +16,7 @@ import aws_encryption_sdk
 import tink
 from aws_encryption_sdk.identifiers import Algorithm, CommitmentPolicy, EncryptionKeyType, WrappingAlgorithm
 from aws_encryption_sdk.internal.crypto.wrapping_keys import WrappingKey
+from aws_encryption_sdk.key_providers.base import MasterKeyProvider
 from aws_encryption_sdk.key_providers.raw import RawMasterKeyProvider
 from aws_encryption_sdk.materials_managers.default import DefaultCryptoMaterialsManager
 from tink import aead
@@ -39,6 +40,12 @@ class _RawKeys(RawMasterKeyProvider):
         )
 
 
+def _raw_keys() -> MasterKeyProvider:
+    keys = _RawKeys()
+    keys.add_master_key(b"wrapping key")
+    return keys
+
+
 class _CountingMaterials(DefaultCryptoMaterialsManager):
     """What stands behind the cache; counts how often it is asked."""
 
@@ -54,15 +61,17 @@ class _CountingMaterials(DefaultCryptoMaterialsManager):
 
 
 class AwsEncryptionSdk:
-    """aws-encryption-sdk with its caching materials manager and the suite that `envelope` writes by default."""
+    """aws-encryption-sdk with its caching materials manager and the suite that `envelope` writes by default.
 
-    def __init__(self) -> None:
+    Args:
+        keys: wraps the data keys; a raw AES key unless another provider is given.
+    """
+
+    def __init__(self, keys: MasterKeyProvider | None = None) -> None:
         self._client = aws_encryption_sdk.EncryptionSDKClient(
             commitment_policy=CommitmentPolicy.REQUIRE_ENCRYPT_REQUIRE_DECRYPT
         )
-        keys = _RawKeys()
-        keys.add_master_key(b"wrapping key")
-        self._uncached = _CountingMaterials(keys)
+        self._uncached = _CountingMaterials(_raw_keys() if keys is None else keys)
         self._materials = aws_encryption_sdk.CachingCryptoMaterialsManager(
             backing_materials_manager=self._uncached,
             cache=aws_encryption_sdk.LocalCryptoMaterialsCache(100),
