@@ -12,7 +12,7 @@ from functools import partial
 from random import SystemRandom
 from typing import TypeVar
 
-from envelope.arguments import check_count, check_flag, check_fraction, check_seconds
+from envelope.arguments import check_count, check_flag, check_fraction, check_function, check_seconds
 from envelope.cache.entries import Limits
 from envelope.cache.loading import LoadingCache
 from envelope.cache.workers import StartThread, start_daemon
@@ -20,8 +20,8 @@ from envelope.context import PUBLIC_KEY_NAME
 from envelope.data_key_events import CacheStats, DataKeyEvent, EventTeller
 from envelope.errors import InvalidArgument, LimitExceeded
 from envelope.kept_data_keys import KeptDataKeys, KeptEntry
-from envelope.keyrings.guard import checked_data_key, checked_unwrapped, guarded
-from envelope.keyrings.protocol import Keyring, check_keyring
+from envelope.keyrings.guard import check_data_key, check_unwrapped, guarded
+from envelope.keyrings.protocol import CountingKeyring, Keyring, check_keyring
 from envelope.materials import DataKey, HoldsKey, UnwrappedDataKey, UnwrapRequest, WrapRequest
 from envelope.signing import with_signing_key
 
@@ -43,6 +43,10 @@ DEFAULT_CAPACITY = 1_000
 SPECIFIED_MAX_MESSAGES = 2**32
 SPECIFIED_MAX_BYTES = 2**63 - 1
 MAX_CAPACITY = 10_000_000
+
+MAX_IDENTITY_BYTES = 16_384
+"""Requests that are longer, by their encryption context and encrypted data keys, are not kept: anybody can append to a
+message what makes it long, and the data key is unwrapped before that shows."""
 
 STREAM_BYTES = 64 * 1024 * 1024
 """A stream of unknown length takes so much of its data key from the start, so that a short one never fails half-way."""
@@ -66,7 +70,8 @@ class DataKeyCache(HoldsKey):
 
     Encryption: a data key serves one suite and one encryption context (unstored pairs included), until one of the
     limits. Decryption: a data key serves messages with the same suite, encryption context and encrypted data keys,
-    until `max_age_s`. Suites without key derivation are not cached in either direction.
+    until `max_age_s`. Never cached, in either direction, are suites without key derivation, and requests whose
+    encryption context and encrypted data keys take more than 16,384 bytes together.
 
     While a usable data key exists, nobody waits for the keyring: past `refresh_ahead` of a limit, less up to a fifth of
     that by chance, one use starts a renewal in the background, and if it fails, the data key serves until its limits.
@@ -79,7 +84,8 @@ class DataKeyCache(HoldsKey):
 
     Signed messages under one data key share one signing key, because the data key is bound to the public key.
 
-    A forked child and a restored snapshot begin with an empty cache, new locks and counts at zero.
+    A forked child and a restored snapshot begin with an empty cache, new locks and counts at zero. Signal handlers and
+    finalizers must not use it: they can run while this very thread holds its lock.
 
     Args:
         keyring: makes and unwraps the data keys.
@@ -90,7 +96,7 @@ class DataKeyCache(HoldsKey):
         refresh_ahead: the fraction of the limits from which on a data key is renewed; above 0, and 1 for never.
         partition: a name to share data keys with other caches of `with_keyring`; by default nobody shares them.
         on_event: is given a `DataKeyEvent` for whatever happens, in the thread where it happens. It should be quick;
-            what it raises is logged and ignored.
+            what it raises is logged and ignored. It must not encrypt or decrypt through this cache.
         events_show_context_values: events have the values of the encryption context, not only its names.
         clock: monotonic seconds.
         random: a number from 0 to 1, each time another one; for jitter only.
@@ -133,8 +139,10 @@ class DataKeyCache(HoldsKey):
         age = check_seconds("max_age_s", max_age_s)
         fraction = check_fraction("refresh_ahead", refresh_ahead)
         self._max_bytes = check_count("max_bytes", max_bytes, 1, SPECIFIED_MAX_BYTES)
-        if on_event is not None and not callable(on_event):
-            raise InvalidArgument(f"on_event must be a function of one event, not {type(on_event).__name__}")
+        for name, function in (("clock", clock), ("random", random), ("start_thread", start_thread)):
+            check_function(name, function)
+        if on_event is not None:
+            check_function("on_event", on_event)
         teller = EventTeller(on_event, check_flag("events_show_context_values", events_show_context_values))
         make_cache = partial(
             LoadingCache,
@@ -167,6 +175,8 @@ class DataKeyCache(HoldsKey):
         if partition is not None and (not isinstance(partition, str) or not partition):
             raise InvalidArgument("partition must be a name, or None for a partition of its own")
         self._keyring = check_keyring(keyring)
+        if isinstance(keyring, CountingKeyring):
+            raise _counts_itself()
         self._partition: Hashable = object() if partition is None else partition
         self._ask_wrap = guarded(partial(_wrapped, self._keyring), self._keyring, "wrap a data key")
         self._ask_unwrap = guarded(partial(_unwrapped, self._keyring), self._keyring, "unwrap the data key")
@@ -205,7 +215,7 @@ class DataKeyCache(HoldsKey):
 
     def wrap_for(self, request: WrapRequest, plaintext_bytes: int) -> DataKey:
         """See `CountingKeyring.wrap_for`."""
-        if plaintext_bytes <= self._max_bytes:
+        if plaintext_bytes <= self._max_bytes and request.data_key is None:
             entry = self._wraps.find(self._partition, request, plaintext_bytes)
             if entry is not None:
                 return entry.value.answer
@@ -225,7 +235,7 @@ class DataKeyCache(HoldsKey):
         entry = self._unwraps.find(self._partition, request)
         if entry is not None:
             return entry.value.answer
-        if not request.suite.derives_keys:
+        if _is_never_kept(request):
             return self._unwraps.ask_uncached(request, self._ask_unwrap)
         return self._unwraps.get(self._partition, request, self._ask_unwrap).value.answer
 
@@ -245,7 +255,7 @@ class DataKeyCache(HoldsKey):
 
     async def unwrap_async(self, request: UnwrapRequest) -> UnwrappedDataKey:
         """Like `unwrap`, for a task."""
-        if not request.suite.derives_keys:
+        if _is_never_kept(request):
             return await _in_thread(self._unwraps.ask_uncached, request, self._ask_unwrap)
         return (await self._unwraps.get_async(self._partition, request, self._ask_unwrap)).value.answer
 
@@ -256,7 +266,7 @@ class DataKeyCache(HoldsKey):
         """
         return (
             plaintext_bytes > self._max_bytes
-            or not request.suite.derives_keys
+            or _is_never_kept(request)
             or request.data_key is not None
             or PUBLIC_KEY_NAME in request.encryption_context
         )
@@ -303,13 +313,31 @@ def _wrapped(keyring: Keyring, request: WrapRequest) -> DataKey:
     """A data key of a keyring, with a signing key where the suite signs and the request does not name one yet."""
     curve = request.suite.curve
     if curve is None or request.data_key is not None or PUBLIC_KEY_NAME in request.encryption_context:
-        return checked_data_key(keyring.wrap(request))
+        return _uncounted(check_data_key(keyring.wrap(request), request.suite))
     signed_request, signing_key = with_signing_key(request, curve)
-    return replace(checked_data_key(keyring.wrap(signed_request)), signing_key=signing_key)
+    data_key = _uncounted(check_data_key(keyring.wrap(signed_request), request.suite))
+    return replace(data_key, signing_key=signing_key)
+
+
+def _uncounted(data_key: DataKey) -> DataKey:
+    if data_key.count_bytes is not None:
+        raise _counts_itself()
+    return data_key
+
+
+def _counts_itself() -> InvalidArgument:
+    return InvalidArgument(
+        "a DataKeyCache cannot have a keyring that counts messages itself: its limits would not hold",
+        hint="one cache, outside of all other keyrings",
+    )
+
+
+def _is_never_kept(request: WrapRequest | UnwrapRequest) -> bool:
+    return not request.suite.derives_keys or len(request.identity) > MAX_IDENTITY_BYTES
 
 
 def _unwrapped(keyring: Keyring, request: UnwrapRequest) -> UnwrappedDataKey:
-    return checked_unwrapped(keyring.unwrap(request))
+    return check_unwrapped(keyring.unwrap(request), request.suite)
 
 
 async def _in_thread(function: Callable[..., _Answer], *arguments: object) -> _Answer:

@@ -10,9 +10,9 @@ from typing import Any, Generic, TypeVar
 
 from envelope.aws.kms import kms_calls
 from envelope.cache.entries import Entry
-from envelope.cache.loading import LoadingCache
+from envelope.cache.loading import CallsItself, LoadingCache
 from envelope.data_key_events import EventKind, EventTeller, OperationStats, operation_of
-from envelope.errors import EnvelopeError
+from envelope.errors import EnvelopeError, KeyUnavailable
 from envelope.materials import EncryptedDataKey, UnwrapRequest, WrapRequest
 from envelope.process_state import reset_in_children
 
@@ -55,7 +55,9 @@ class KeptDataKeys(Generic[R, A]):
         clock: Callable[[], float],
     ) -> None:
         self._cache: LoadingCache[_Key, Kept[R, A]] = make_cache(
-            on_refresh=partial(self._tell_entry, "refresh"), on_evict=partial(self._tell_entry, "eviction")
+            on_refresh=partial(self._tell_entry, "refresh"),
+            on_evict=partial(self._tell_entry, "eviction"),
+            group_of=lambda key: key[0],
         )
         self._encrypted_data_keys = encrypted_data_keys
         self._teller = teller
@@ -99,6 +101,8 @@ class KeptDataKeys(Generic[R, A]):
         started_s = self._clock()
         try:
             entry = self._cache.get((partition, request.identity), partial(self._asked, ask, request), amount)
+        except CallsItself as error:
+            raise _calls_itself() from error
         except EnvelopeError as error:
             self._tell_failed("refusal", request, started_s, error)
             raise
@@ -157,3 +161,10 @@ class KeptDataKeys(Generic[R, A]):
 
     def _tell_entry(self, kind: EventKind, entry: KeptEntry[R, A]) -> None:
         self._teller.tell(kind, entry.value.request, entry.value.encrypted_data_keys)
+
+
+def _calls_itself() -> KeyUnavailable:
+    return KeyUnavailable(
+        "a data-key cache was asked for a data key by the call that gets it",
+        hint="on_event and the keyring of a DataKeyCache must not encrypt or decrypt through that cache",
+    )

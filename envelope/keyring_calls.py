@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from envelope.keyrings.guard import checked_data_key, guarded
+from envelope.keyrings.guard import check_data_key, guarded
 from envelope.keyrings.protocol import CountingKeyring, Keyring
 from envelope.materials import DataKey, UnwrappedDataKey, UnwrapRequest, WrapRequest
 from envelope.signing import with_signing_key
@@ -46,6 +46,6 @@ def _data_key_of_one_message(keyring: Keyring) -> Callable[[WrapRequest, int], D
         if curve is None:
             return keyring.wrap(request)
         signed_request, signing_key = with_signing_key(request, curve)
-        return replace(checked_data_key(keyring.wrap(signed_request)), signing_key=signing_key)
+        return replace(check_data_key(keyring.wrap(signed_request), request.suite), signing_key=signing_key)
 
     return data_key

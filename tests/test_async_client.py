@@ -296,7 +296,7 @@ def test_what_a_keyring_raises_comes_out_as_an_error_of_ours(keyring: Any) -> No
             with pytest.raises(KeyUnavailable, match=r"failed to (un)?wrap (a|the) data key") as caught:
                 await attempt()
             assert isinstance(caught.value.__cause__, ValueError)
-            assert caught.value.errors == (caught.value.__cause__,)
+            assert [str(error) for error in caught.value.errors] == [str(caught.value.__cause__)] == ["mine"]
 
     run(fail())
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import logging
 import os
@@ -16,8 +17,10 @@ from envelope import (
     CacheStats,
     Client,
     CommitmentPolicy,
+    DataKey,
     DataKeyCache,
     DataKeyEvent,
+    EncryptedDataKey,
     EncryptionContext,
     EnvelopeError,
     InvalidArgument,
@@ -26,10 +29,13 @@ from envelope import (
     MultiKeyring,
     OperationStats,
     Suite,
+    UnwrappedDataKey,
+    UnwrapRequest,
     WrapRequest,
 )
 from envelope.cache.workers import start_daemon
 from envelope.data_keys import STREAM_BYTES, elapsed_s
+from envelope.process_state import reset_all
 from envelope.testing import FakeClock
 from tests.keyrings_for_tests import AnswersWith, open_client, raw_aes, writing_client
 from tests.slow_keyring import SlowKeyring
@@ -499,9 +505,15 @@ def test_a_cache_does_not_show_or_give_away_its_keys() -> None:
 @pytest.mark.parametrize(
     ("options", "text"),
     [
-        ({"max_age_s": 0}, "max_age_s must be more than 0 seconds"),
-        ({"max_age_s": float("nan")}, "max_age_s must be more than 0 seconds"),
-        ({"max_age_s": float("inf")}, "finite"),
+        ({"max_age_s": 0}, "max_age_s must be more than 0 and up to"),
+        ({"max_age_s": float("nan")}, "max_age_s must be more than 0 and up to"),
+        ({"max_age_s": float("inf")}, "not inf"),
+        ({"max_age_s": 10**400}, "not a much larger one"),
+        ({"max_age_s": -(10**5000)}, "max_age_s"),
+        ({"refresh_ahead": 10**5000}, "refresh_ahead"),
+        ({"clock": 5}, "clock must be a function, not int"),
+        ({"random": None}, "random must be a function"),
+        ({"start_thread": None}, "start_thread must be a function"),
         ({"max_age_s": True}, "max_age_s must be a number of seconds, not bool"),
         ({"max_age_s": "300"}, "max_age_s must be a number of seconds, not str"),
         ({"max_messages": 0}, "max_messages must be 1 to 4,294,967,296, not 0"),
@@ -516,7 +528,7 @@ def test_a_cache_does_not_show_or_give_away_its_keys() -> None:
         ({"refresh_ahead": True}, "refresh_ahead"),
         ({"partition": ""}, "partition"),
         ({"partition": b"x"}, "partition"),
-        ({"on_event": "print"}, "on_event must be a function of one event, not str"),
+        ({"on_event": "print"}, "on_event must be a function, not str"),
         ({"events_show_context_values": 1}, "events_show_context_values must be True or False"),
     ],
 )
@@ -543,3 +555,149 @@ def test_everything_of_the_cache_comes_out_as_an_error_of_ours() -> None:
     for act in (lambda: cache.wrap(request), lambda: cache.wrap_for(request, 1), lambda: cache.wrap_stream(request, 1)):
         with pytest.raises(EnvelopeError):
             act()
+
+
+def test_requests_are_the_same_only_if_every_part_of_them_is() -> None:
+    suite, context = Suite.AES_256_GCM_HKDF_SHA512_COMMIT_KEY, EncryptionContext({"a": "b"})
+    one = EncryptedDataKey("provider", b"info", b"ciphertext")
+    requests = [
+        UnwrapRequest(suite, context, (one,)),
+        UnwrapRequest(SIGNED, context, (one,)),
+        UnwrapRequest(suite, EncryptionContext({"a": "c"}), (one,)),
+        UnwrapRequest(suite, EncryptionContext({}), (one,)),
+        UnwrapRequest(suite, context, (EncryptedDataKey("provide", b"rinfo", b"ciphertext"),)),
+        UnwrapRequest(suite, context, (EncryptedDataKey("provider", b"infoc", b"iphertext"),)),
+        UnwrapRequest(suite, context, (EncryptedDataKey("other", b"info", b"ciphertext"),)),
+        UnwrapRequest(suite, context, (EncryptedDataKey("provider", b"else", b"ciphertext"),)),
+        UnwrapRequest(suite, context, (one, one)),
+        UnwrapRequest(suite, context, (one, EncryptedDataKey("", b"", b""))),
+    ]
+    assert len({request.identity for request in requests}) == len(requests)
+    assert requests[0].identity == UnwrapRequest(suite, EncryptionContext({"a": "b"}), (one,)).identity
+    wraps = [WrapRequest(suite, context), WrapRequest(SIGNED, context), WrapRequest(suite, EncryptionContext({}))]
+    assert len({request.identity for request in wraps}) == 3
+
+
+def test_a_message_that_somebody_made_long_is_not_kept_nor_is_its_failure() -> None:
+    setting = Setting()
+    message = Client(raw_aes()).encrypt(b"plaintext", {"long": "x" * 17_000})
+    for _ in range(2):
+        assert setting.client.decrypt(message) == b"plaintext"
+    setting.client.encrypt(b"", {"long": "x" * 17_000})
+    assert setting.unwraps == 2
+    assert setting.cache.stats().data_keys == 0
+    assert (setting.cache.stats().unwrap.uncached, setting.cache.stats().wrap.uncached) == (2, 1)
+
+
+def test_what_async_callers_must_not_have_cached_is_not_cached_for_them_either() -> None:
+    setting = Setting(max_bytes=1_000)
+    long = EncryptionContext({"long": "x" * 17_000})
+
+    async def ask() -> None:
+        for suite, context, size in (
+            (UNDERIVED, EncryptionContext({}), 1),
+            (Suite.AES_256_GCM_HKDF_SHA512_COMMIT_KEY, long, 1),
+            (Suite.AES_256_GCM_HKDF_SHA512_COMMIT_KEY, EncryptionContext({}), 1_001),
+        ):
+            request = WrapRequest(suite, context)
+            wrapped = await setting.cache.wrap_for_async(request, size)
+            await setting.cache.wrap_stream_async(request, size)
+            if size == 1:
+                asked = UnwrapRequest(suite, context, wrapped.encrypted_data_keys)
+                for _ in range(2):
+                    assert (await setting.cache.unwrap_async(asked)).plaintext == wrapped.plaintext
+
+    asyncio.run(ask())
+    assert setting.cache.stats().data_keys == 0
+    assert (setting.wraps, setting.unwraps) == (6, 4)
+
+
+def test_a_stream_of_a_task_is_counted_from_its_start() -> None:
+    setting = Setting(max_bytes=1_600)
+    request = WrapRequest(Suite.AES_256_GCM_HKDF_SHA512_COMMIT_KEY, EncryptionContext({}))
+
+    async def ask() -> None:
+        keys = [await setting.cache.wrap_stream_async(request, 0) for _ in range(16)]
+        counts = [key.count_bytes for key in keys if key.count_bytes is not None]
+        assert len(counts) == 16
+        for count in counts:
+            count(100)
+        with pytest.raises(LimitExceeded):
+            counts[0](1)
+
+    asyncio.run(ask())
+    assert setting.wraps == 1
+
+
+def test_a_data_key_that_is_given_is_wrapped_whatever_is_cached() -> None:
+    setting = Setting()
+    suite = Suite.AES_256_GCM_HKDF_SHA512_COMMIT_KEY
+    setting.client.encrypt(b"")
+    given = WrapRequest(suite, EncryptionContext({}), bytes(range(32)))
+    assert setting.cache.wrap_for(given, 0).plaintext == bytes(range(32))
+
+
+def test_a_cache_around_a_cache_is_refused_however_it_comes_in() -> None:
+    """The limits of the inner one would be passed by the outer one."""
+    inner = DataKeyCache(raw_aes())
+    with pytest.raises(InvalidArgument, match="counts messages itself"):
+        DataKeyCache(inner)
+    with pytest.raises(InvalidArgument, match="counts messages itself"):
+        DataKeyCache(raw_aes()).with_keyring(inner)
+    hidden = Client(DataKeyCache(MultiKeyring(inner)))
+    with pytest.raises(InvalidArgument, match="counts messages itself"):
+        hidden.encrypt(b"")
+
+
+def test_an_answer_that_is_no_data_key_is_not_kept() -> None:
+    class WrongOnce(SlowKeyring):
+        is_wrong = True
+
+        def wrap(self, request: WrapRequest) -> DataKey:
+            data_key = super().wrap(request)
+            return DataKey(b"short", data_key.encrypted_data_keys) if self.is_wrong else data_key
+
+        def unwrap(self, request: UnwrapRequest) -> UnwrappedDataKey:
+            unwrapped = super().unwrap(request)
+            return UnwrappedDataKey(b"short", unwrapped.unwrapped_by) if self.is_wrong else unwrapped
+
+    keyring, clock = WrongOnce(), FakeClock()
+    client, message = Client(DataKeyCache(keyring, clock=clock)), Client(raw_aes()).encrypt(b"plaintext")
+    for act in (lambda: client.encrypt(b""), lambda: client.decrypt(message)):
+        with pytest.raises(KeyUnavailable, match="5 bytes"):
+            act()
+    keyring.is_wrong = False
+    clock.advance(0.2)
+    client.encrypt(b"")
+    assert client.decrypt(message) == b"plaintext"
+
+
+def test_a_hook_or_a_keyring_that_uses_the_cache_that_calls_it_gets_an_error_and_no_deadlock() -> None:
+    told: list[str] = []
+
+    def audit(event: DataKeyEvent) -> None:
+        if event.kind == "wrap":
+            with pytest.raises(KeyUnavailable, match="by the call that gets it"):
+                client.encrypt(b"an audit line")
+            told.append(event.kind)
+
+    client = Client(DataKeyCache(raw_aes(), on_event=audit))
+    client.encrypt(b"plaintext")
+    assert told == ["wrap"]
+
+
+def test_a_keyring_whose_repr_fails_is_named_by_its_type() -> None:
+    class Odd(AnswersWith):
+        def __repr__(self) -> str:
+            raise ValueError("no repr")
+
+    with pytest.raises(KeyUnavailable, match=r"^Odd failed to wrap a data key"):
+        Client(Odd(OSError("x"))).encrypt(b"")
+
+
+def test_the_counts_of_a_forked_child_begin_at_zero() -> None:
+    setting = Setting(max_bytes=10)
+    setting.client.encrypt(bytes(11))
+    assert setting.cache.stats().wrap.uncached == 1
+    reset_all()
+    assert setting.cache.stats() == CacheStats(OperationStats(), OperationStats(), 0)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import threading
+import weakref
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -13,8 +15,9 @@ import pytest
 
 from envelope import KeyUnavailable
 from envelope.cache.entries import Counts, Entry, Limits
-from envelope.cache.loading import MAX_REFRESHES, LoadingCache
+from envelope.cache.loading import MAX_REFRESHES, CallsItself, LoadingCache
 from envelope.cache.refresh import back_off_s, refresh_fraction, renewal_back_off_s
+from envelope.cache.single_flight import MAX_CAUSES, own_copy
 from envelope.cache.workers import MAX_WORKERS, StartThread, Workers, start_daemon
 from envelope.testing import FakeClock
 
@@ -188,7 +191,8 @@ def test_a_failure_is_raised_again_until_the_back_off_is_over_each_time_as_anoth
     assert setting.load.count == 1
     assert len({id(error) for error in raised}) == 3
     assert [len(list(_frames(error))) for error in raised[1:]] == [_count_of(raised[1])] * 2, "tracebacks do not grow"
-    assert raised[1].errors == raised[0].errors
+    assert [str(cause) for cause in raised[1].errors] == ["cause"]
+    assert raised[1].errors[0] is not raised[2].errors[0]
     assert setting.cache.counts() == Counts(misses=1, refused=2, calls=1, failures=1)
     setting.clock.advance(0.101)
     setting.load.failure = None
@@ -206,6 +210,160 @@ def _frames(error: BaseException) -> list[object]:
 
 def _count_of(error: BaseException) -> int:
     return len(_frames(error))
+
+
+def test_a_failure_that_is_kept_holds_nobody_s_stack_however_deep_its_causes_are() -> None:
+    """A traceback holds frames, and frames hold what callers had in their hands."""
+    setting = Setting()
+
+    class Plaintext:
+        pass
+
+    def load() -> str:
+        try:
+            try:
+                raise ValueError("inner")
+            except ValueError as inner:
+                raise KeyUnavailable("outer", errors=(inner, KeyUnavailable("nested", errors=(inner,)))) from inner
+        except KeyUnavailable as outer:
+            outer.add_note("a note")
+            raise KeyUnavailable("last") from outer
+
+    def call() -> weakref.ref[Plaintext]:
+        plaintext = Plaintext()
+        with pytest.raises(KeyUnavailable):
+            setting.cache.get("key", load)
+        return weakref.ref(plaintext)
+
+    gone = call()
+    gc.collect()
+    assert gone() is None
+    with pytest.raises(KeyUnavailable, match="last") as caught:
+        setting.cache.get("key", load)
+    outer = caught.value.__cause__
+    assert isinstance(outer, KeyUnavailable)
+    assert [str(error) for error in outer.errors] == ["inner", "nested"]
+    assert outer.__notes__ == ["a note"]
+    assert outer.__traceback__ is outer.errors[0].__traceback__ is None
+    outer.add_note("of one caller")
+    with pytest.raises(KeyUnavailable, match="last") as caught:
+        setting.cache.get("key", load)
+    assert caught.value.__cause__.__notes__ == ["a note"]  # type: ignore[union-attr]
+
+
+def test_an_exception_that_cannot_be_copied_is_told_by_its_text() -> None:
+    class Odd(Exception):
+        def __init__(self, first: str, second: str) -> None:
+            super().__init__(f"{first} {second}")
+
+    copied = own_copy(KeyUnavailable("outer", errors=(Odd("some", "text"), KeyboardInterrupt())))  # type: ignore[arg-type]
+    assert isinstance(copied, KeyUnavailable)
+    assert [repr(error) for error in copied.errors] == ["RuntimeError('Odd: some text')"]
+
+
+def test_causes_without_end_are_copied_so_far() -> None:
+    error: Exception = KeyUnavailable("0")
+    for number in range(1, 50):
+        error = KeyUnavailable(str(number), errors=(error,))
+    copied, depth = own_copy(error), 0
+    while isinstance(copied, KeyUnavailable) and copied.errors:
+        copied, depth = copied.errors[0], depth + 1
+    assert depth == MAX_CAUSES
+
+
+def test_failures_of_long_ago_are_forgotten() -> None:
+    setting = Setting(chance=1.0)
+    setting.load.failure = KeyUnavailable("no")
+    for key in ("one", "two"):
+        with pytest.raises(KeyUnavailable):
+            setting.get(key)
+    setting.clock.advance(3)
+    with pytest.raises(KeyUnavailable):
+        setting.get("three")
+    assert list(setting.cache._failures) == ["three"]
+    setting.clock.advance(3)
+    with pytest.raises(KeyUnavailable):
+        setting.get("three")
+    assert setting.cache._failures["three"].in_a_row == 1, "not in a row any more"
+
+
+def test_what_loads_a_key_cannot_wait_for_itself() -> None:
+    setting = Setting()
+
+    def asks_for_the_same() -> str:
+        return setting.get()
+
+    with pytest.raises(CallsItself):
+        setting.cache.get("key", asks_for_the_same)
+    setting.clock.advance(1)
+    assert setting.get() == "value 1"
+
+
+def test_who_has_waited_twice_for_nothing_makes_a_call_of_his_own() -> None:
+    setting = Setting(max_uses=1)
+    entered, release = threading.Semaphore(0), threading.Event()
+
+    def slow() -> str:
+        entered.release()
+        release.wait()
+        return setting.load()
+
+    with ThreadPoolExecutor(8) as pool:
+        calls = [pool.submit(setting.cache.get, "key", slow) for _ in range(8)]
+        entered.acquire()
+        _until(lambda: setting.cache.counts().waits == 7)
+        release.set()
+        values = {call.result().value for call in calls}
+    assert len(values) == 8
+    assert setting.load.count == 8
+
+
+def test_renewals_of_one_group_that_hang_do_not_keep_those_of_another_from_starting() -> None:
+    setting = Setting(capacity=100, refresh_ahead=0.5)
+    setting.cache._group_of = lambda key: key[0]
+    keys = [f"a{number}" for number in range(MAX_REFRESHES + 1)] + ["b1"]
+    for key in keys:
+        setting.get(key)
+    setting.clock.advance(60)
+    for key in keys:
+        setting.get(key)
+    assert len(setting.background) == MAX_REFRESHES + 1
+    assert setting.refreshed[-1] == "b1"
+
+
+@pytest.mark.parametrize("failure", [OSError("no memory"), MemoryError()])
+def test_a_renewal_that_cannot_start_fails_nobody(failure: Exception) -> None:
+    def start(_: object) -> None:
+        raise failure
+
+    setting = Setting(refresh_ahead=0.5, start_thread=start)
+    setting.get()
+    setting.clock.advance(60)
+    assert setting.get() == "value 1"
+    setting.clock.advance(60)
+    assert setting.get() == "value 2"
+    with pytest.raises(type(failure)):
+        asyncio.run(setting.cache.get_async("other", setting.load))
+    assert setting.get("other") == "value 3"
+
+
+def test_whoever_interrupts_at_any_point_leaves_the_call_to_the_next() -> None:
+    setting = Setting(refresh_ahead=0.5)
+
+    def interrupt(*_: object) -> Any:
+        raise KeyboardInterrupt
+
+    setting.cache._keep = interrupt  # type: ignore[method-assign, assignment]
+    with pytest.raises(KeyboardInterrupt):
+        setting.get()
+    del setting.cache._keep
+    assert setting.get() == "value 2"
+    setting.clock.advance(60)
+    setting.cache._on_refresh = interrupt
+    with pytest.raises(KeyboardInterrupt):
+        setting.get()
+    setting.clock.advance(60)
+    assert setting.get() == "value 3"
 
 
 def test_the_back_off_doubles_up_to_two_seconds_and_half_of_it_is_chance() -> None:

@@ -8,6 +8,7 @@ from typing import ParamSpec, Protocol, TypeVar, runtime_checkable
 
 from envelope.errors import EnvelopeError, KeyUnavailable
 from envelope.keyring_calls import KeyringCalls
+from envelope.keyrings.guard import shown_keyring
 from envelope.keyrings.protocol import Keyring
 from envelope.materials import DataKey, UnwrappedDataKey, UnwrapRequest, WrapRequest
 
@@ -72,7 +73,7 @@ def _guarded(
         except EnvelopeError:
             raise
         except Exception as error:
-            raise KeyUnavailable(f"{keyring!r} failed to {action}", errors=(error,)) from error
+            raise KeyUnavailable(f"{shown_keyring(keyring)} failed to {action}", errors=(error,)) from error
 
     return ask_guarded
 

@@ -19,18 +19,23 @@ from functools import partial
 from typing import Generic, TypeVar
 
 from envelope.cache.entries import Counts, Entry, Limits
-from envelope.cache.refresh import back_off_s, renewal_back_off_s
+from envelope.cache.refresh import MOST_BACK_OFF_S, back_off_s, renewal_back_off_s
 from envelope.cache.single_flight import Flight, Outcome, own_copy
 from envelope.cache.workers import StartThread, Workers, start_daemon
 from envelope.process_state import reset_in_children
 
-__all__ = ["LoadingCache"]
+__all__ = ["CallsItself", "LoadingCache"]
 
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
 
 MAX_REFRESHES = 16
-"""So many renewals run at a time; what else is due starts with a later use."""
+"""So many renewals of a group run at a time; what else is due starts with a later use."""
+
+MAX_REFRESHES_OF_ALL = 256
+
+MAX_WAITS = 2
+"""Who has waited for so many calls, and each time others have used up what came, makes a call of his own."""
 
 SWEEPS_PER_AGE = 4
 """So often in the life of an entry, a call that loads another one looks for entries that nobody asks for any more."""
@@ -44,6 +49,14 @@ class _Failure:
     until_s: float
     in_a_row: int
 
+    def is_over(self, now_s: float) -> bool:
+        """Whether it was so long ago that it counts no more."""
+        return now_s >= self.until_s + MOST_BACK_OFF_S
+
+
+class CallsItself(RuntimeError):
+    """What loads a key asks the cache for the same key, and would wait for itself."""
+
 
 class LoadingCache(Generic[K, V]):
     """Safe for threads; relies on its lock alone, not on the GIL. A forked child begins with an empty one.
@@ -56,6 +69,7 @@ class LoadingCache(Generic[K, V]):
         start_thread: runs what it is given without waiting for it.
         on_refresh: told of each entry whose renewal starts; not under the lock.
         on_evict: told of each entry that makes room; not under the lock.
+        group_of: the group of a key: renewals of one group that hang do not keep those of another from starting.
     """
 
     def __init__(
@@ -68,6 +82,7 @@ class LoadingCache(Generic[K, V]):
         start_thread: StartThread = start_daemon,
         on_refresh: Callable[[Entry[K, V]], None] = lambda _: None,
         on_evict: Callable[[Entry[K, V]], None] = lambda _: None,
+        group_of: Callable[[K], Hashable] = lambda _: None,
     ) -> None:
         self._limits = limits
         self._capacity = capacity
@@ -76,6 +91,7 @@ class LoadingCache(Generic[K, V]):
         self._start_thread = start_thread
         self._on_refresh = on_refresh
         self._on_evict = on_evict
+        self._group_of = group_of
         self.reset_after_fork()
         reset_in_children(self)
 
@@ -85,7 +101,7 @@ class LoadingCache(Generic[K, V]):
         self._workers = Workers(self._start_thread)
         self._entries: OrderedDict[K, Entry[K, V]] = OrderedDict()
         self._flights: dict[K, Flight[Entry[K, V]]] = {}
-        self._renewals: set[Flight[Entry[K, V]]] = set()
+        self._renewals: dict[Flight[Entry[K, V]], Hashable] = {}
         self._failures: OrderedDict[K, _Failure] = OrderedDict()
         self._swept_s = -math.inf
         self._hits = self._misses = self._waits = self._refused = 0
@@ -135,18 +151,20 @@ class LoadingCache(Generic[K, V]):
         Raises:
             Exception: what `load` raised: here, in the call that this one waited for, or a moment ago. Each caller
                 gets an exception object of its own.
+            CallsItself: this is called by what loads the same key.
         """
-        entry = self.find(key, amount)
-        has_waited = False
-        while entry is None:
-            turn = self._turn(key, amount, has_waited=has_waited)
-            if isinstance(turn, Entry):
-                return turn
-            if turn.leads:
-                self._fly(key, load, amount, turn.flight)
-            entry = _settled(turn.flight.future.result(), leads=turn.leads)
-            has_waited = True
-        return entry
+        entry, waits, own = self.find(key, amount), 0, Flight[Entry[K, V]]()
+        try:
+            while entry is None:
+                turn = self._turn(key, amount, own, waits)
+                if isinstance(turn, Entry):
+                    return turn
+                if turn is own:
+                    self._fly(key, load, amount, own)
+                entry, waits = _settled(turn.future.result(), leads=turn is own), waits + 1
+            return entry
+        finally:
+            self._end(key, own, Outcome())  # interrupted: somebody else has to make the call
 
     async def get_async(self, key: K, load: Callable[[], V], amount: int = 0) -> Entry[K, V]:
         """Like `get`, for a task: `load` runs in a worker thread.
@@ -155,17 +173,21 @@ class LoadingCache(Generic[K, V]):
         """
         import asyncio  # 30 ms that a program without an event loop never needs
 
-        entry = self.find(key, amount)
-        has_waited = False
-        while entry is None:
-            turn = self._turn(key, amount, has_waited=has_waited)
-            if isinstance(turn, Entry):
-                return turn
-            if turn.leads:
-                self._fly_in_worker(key, load, amount, turn.flight)
-            entry = _settled(await asyncio.wrap_future(turn.flight.future), leads=turn.leads)
-            has_waited = True
-        return entry
+        entry, waits, own = self.find(key, amount), 0, Flight[Entry[K, V]]()
+        is_handed_over = False
+        try:
+            while entry is None:
+                turn = self._turn(key, amount, own, waits)
+                if isinstance(turn, Entry):
+                    return turn
+                if turn is own:
+                    self._workers.run(partial(self._fly, key, load, amount, own))
+                    is_handed_over = True
+                entry, waits = _settled(await asyncio.wrap_future(turn.future), leads=turn is own), waits + 1
+            return entry
+        finally:
+            if not is_handed_over:
+                self._end(key, own, Outcome())
 
     def add(self, entry: Entry[K, V], amount: int) -> bool:
         """Use up more of an entry, whether it is still kept or not; False, and nothing, if that is over its limit."""
@@ -188,54 +210,55 @@ class LoadingCache(Generic[K, V]):
         self._entries.move_to_end(key)
         return entry
 
-    def _turn(self, key: K, amount: int, *, has_waited: bool) -> Entry[K, V] | _Turn[K, V]:
-        """What a caller who found nothing does: use what has come in since, make the call, or wait for a flight."""
-        now_s = self._clock()
+    def _turn(self, key: K, amount: int, own: Flight[Entry[K, V]], waits: int) -> Entry[K, V] | Flight[Entry[K, V]]:
+        """What a caller who found nothing does: use what has come in since, make his own flight, or wait for another.
+
+        Each request counts once, when it comes here for the first time.
+        """
+        is_first, now_s = waits == 0, self._clock()
         with self._lock:
             entry = self._take(key, amount, now_s)
             if entry is not None:
-                self._hits += not has_waited
+                self._hits += is_first
                 return entry
             flight = self._flights.get(key)
+            if flight is not None and flight.thread_id == threading.get_ident():
+                raise CallsItself("what loads a key asks for the same key")
             if flight is not None:
-                self._waits += not has_waited
-                return _Turn(flight, leads=False)
+                self._waits += is_first
+                return flight if waits < MAX_WAITS else own
             failure = self._failures.get(key)
             if failure is None or now_s >= failure.until_s:
-                self._misses += not has_waited
-                flight = self._flights[key] = Flight()
-                return _Turn(flight, leads=True)
-            self._refused += not has_waited
+                self._misses += is_first
+                self._flights[key] = own
+                return own
+            self._refused += is_first
         raise own_copy(failure.error)
 
     def _fly(self, key: K, load: Callable[[], V], amount: int, flight: Flight[Entry[K, V]], *, uses: int = 1) -> None:
         """Make the call and land the flight, with `uses` of what it brings used up already."""
+        outcome: Outcome[Entry[K, V]] = Outcome()
+        try:
+            outcome = self._outcome(key, load, amount, flight, uses)
+        finally:
+            self._end(key, flight, outcome)
+
+    def _outcome(
+        self, key: K, load: Callable[[], V], amount: int, flight: Flight[Entry[K, V]], uses: int
+    ) -> Outcome[Entry[K, V]]:
+        flight.thread_id = threading.get_ident()
         with self._lock:
             self._calls += 1
         started_s = self._clock()
-        outcome: Outcome[Entry[K, V]] = Outcome()
         try:
             value = load()
         except Exception as error:  # noqa: BLE001 - handed to everybody who waits, and raised there
             self._keep_failure(key, flight, error)
-            outcome = Outcome(error=error)
-        else:
-            entry = Entry(key, value, load, limits=self._limits, loaded_s=started_s, chance=self._random())
-            entry.uses, entry.amount = uses, amount
-            self._keep(entry, flight)
-            outcome = Outcome(value=entry)
-        finally:
-            self._ended(key, flight)
-            flight.land(outcome)
-
-    def _fly_in_worker(self, key: K, load: Callable[[], V], amount: int, flight: Flight[Entry[K, V]]) -> None:
-        """Have another thread fly. Nobody holds a future of that, so nobody can cancel it."""
-        try:
-            self._workers.run(partial(self._fly, key, load, amount, flight))
-        except RuntimeError:  # no thread can be started
-            self._ended(key, flight)
-            flight.land(Outcome())
-            raise
+            return Outcome(error=error)
+        entry = Entry(key, value, load, limits=self._limits, loaded_s=started_s, chance=self._random())
+        entry.uses, entry.amount = uses, amount
+        self._keep(entry, flight)
+        return Outcome(value=entry)
 
     def _keep(self, entry: Entry[K, V], flight: Flight[Entry[K, V]]) -> None:
         """Keep what a flight brought, unless everything was forgotten since it started."""
@@ -269,43 +292,45 @@ class LoadingCache(Generic[K, V]):
             if self._flights.get(key) is not flight:
                 return
             before = self._failures.pop(key, None)
-            in_a_row = 1 if before is None else before.in_a_row + 1
+            in_a_row = 1 if before is None or before.is_over(now_s) else before.in_a_row + 1
             self._failures[key] = _Failure(kept, now_s + back_off_s(in_a_row, chance), in_a_row)
+            oldest = next(iter(self._failures))
+            while len(self._failures) > self._capacity or self._failures[oldest].is_over(now_s):
+                del self._failures[oldest]
+                oldest = next(iter(self._failures))
             entry = self._entries.get(key)
             if entry is not None:
                 entry.retry_s = now_s + renewal_back_off_s(in_a_row, entry.expires_s - now_s, chance)
-            if len(self._failures) > self._capacity:
-                self._failures.popitem(last=False)
 
-    def _ended(self, key: K, flight: Flight[Entry[K, V]]) -> None:
+    def _end(self, key: K, flight: Flight[Entry[K, V]], outcome: Outcome[Entry[K, V]]) -> None:
+        """End a flight, if it has not ended."""
         with self._lock:
-            self._renewals.discard(flight)
+            self._renewals.pop(flight, None)
             if self._flights.get(key) is flight:
                 del self._flights[key]
+        flight.land(outcome)
 
     def _refresh(self, entry: Entry[K, V]) -> None:
         """Start a renewal, unless one is on its way or many are running."""
-        key = entry.key
-        with self._lock:
-            if key in self._flights or len(self._renewals) >= MAX_REFRESHES or self._entries.get(key) is not entry:
-                return
-            flight = self._flights[key] = Flight()
-            self._renewals.add(flight)
-            self._refreshes += 1
-        self._on_refresh(entry)
+        key, group, flight, is_started = entry.key, self._group_of(entry.key), Flight[Entry[K, V]](), False
         try:
+            with self._lock:
+                running = list(self._renewals.values())
+                if len(running) >= MAX_REFRESHES_OF_ALL or running.count(group) >= MAX_REFRESHES:
+                    return
+                if key in self._flights or self._entries.get(key) is not entry:
+                    return
+                self._renewals[flight] = group
+                self._refreshes += 1
+                self._flights[key] = flight
+            self._on_refresh(entry)
             self._start_thread(partial(self._fly, key, entry.load, 0, flight, uses=0))
-        except RuntimeError:  # no thread can be started, as when the interpreter is going down
-            self._ended(key, flight)
-            flight.land(Outcome())
-
-
-@dataclass(frozen=True, slots=True)
-class _Turn(Generic[K, V]):
-    """A flight to wait for; or to make, where the caller leads."""
-
-    flight: Flight[Entry[K, V]]
-    leads: bool
+            is_started = True
+        except Exception:  # noqa: BLE001 - no thread can be started, as when the interpreter is going down
+            return  # a later use tries again
+        finally:
+            if not is_started:
+                self._end(key, flight, Outcome())
 
 
 def _settled(outcome: Outcome[Entry[K, V]], *, leads: bool) -> Entry[K, V] | None:

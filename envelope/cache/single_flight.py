@@ -30,24 +30,44 @@ class Flight(Generic[V]):
     Attributes:
         future: gets the outcome, and never an exception: each waiter raises a copy of its own. It counts as running
             from the start, so a waiting task that is cancelled cannot cancel it for the others.
+        thread_id: of the thread that makes the call, once it does.
     """
 
-    __slots__ = ("future",)
+    __slots__ = ("future", "thread_id")
 
     def __init__(self) -> None:
         self.future: Future[Outcome[V]] = Future()
         self.future.set_running_or_notify_cancel()
+        self.thread_id: int | None = None
 
     def land(self, outcome: Outcome[V]) -> None:
-        """Wake everybody who waits."""
-        self.future.set_result(outcome)
+        """Wake everybody who waits. Only the first outcome counts."""
+        if not self.future.done():
+            self.future.set_result(outcome)
 
 
-def own_copy(error: Exception) -> Exception:
-    """The same error for one more caller.
+MAX_CAUSES = 8
+"""How deep the causes of an error are copied."""
 
-    An exception object that is raised in many threads would collect the frames of all of them.
+
+def own_copy(error: Exception, *, depth: int = MAX_CAUSES) -> Exception:
+    """The same error for one more caller, with the errors behind it, and nobody's stack.
+
+    An exception object that is raised in many threads would collect the frames of all of them; and one that is kept
+    would keep whatever the frames of its traceback hold: messages, plaintext, data keys.
     """
-    copied = copy.copy(error).with_traceback(None)
-    copied.__cause__ = error.__cause__
+    try:
+        copied = copy.copy(error).with_traceback(None)
+    except Exception:  # noqa: BLE001 - somebody else's exception, made of more than its arguments
+        return RuntimeError(f"{type(error).__name__}: {error}")
+    causes = getattr(error, "errors", None)
+    if isinstance(causes, tuple):
+        copied.errors = _copies(causes, depth)  # type: ignore[attr-defined]  # it has them: see above
+    if hasattr(error, "__notes__"):
+        copied.__notes__ = list(error.__notes__)
+    copied.__cause__ = next(iter(_copies((error.__cause__,), depth)), None)
     return copied
+
+
+def _copies(errors: tuple[object, ...], depth: int) -> tuple[Exception, ...]:
+    return tuple(own_copy(error, depth=depth - 1) for error in errors if isinstance(error, Exception) and depth)

@@ -42,7 +42,7 @@ class Workers:
         """Have a worker do it.
 
         Raises:
-            RuntimeError: no thread can be started, and none is running; the work is not done.
+            Exception: no thread can be started, and none is running; the work is not done.
         """
         with self._lock:
             self._queue.append(work)
@@ -51,12 +51,13 @@ class Workers:
             self._running += 1
         try:
             self._start_thread(self._drain)
-        except RuntimeError:
+        except BaseException as error:
             with self._lock:
                 self._running -= 1
-                if self._running:
+                if self._running and isinstance(error, Exception):
                     return  # one of the others comes to it
-                self._queue.remove(work)
+                with contextlib.suppress(ValueError):  # another has taken it
+                    self._queue.remove(work)
             raise
 
     def _drain(self) -> None:

@@ -275,18 +275,20 @@ class Decryptor:
         stride = frame_length + body.REGULAR_OVERHEAD_BYTES
         aad_prefix = self.header.message_id + body.REGULAR_TEXT
         count = min(len(out) // frame_length, (source.size - start) // stride)
-        position = 0
-        for _ in range(count):
-            stored, iv = body.REGULAR_FIELDS.unpack_from(view, start)
-            if stored != number:
-                break
-            aad = aad_prefix + body.SEQUENCE_AND_LENGTH.pack(number, frame_length)
-            with out[position : position + frame_length] as target:
-                try:
-                    cipher.decrypt_into(iv, view[start + 16 : start + stride], aad, target)
-                except InvalidTag as error:
-                    raise _wiped(target, number) from error
-            number, start, position = number + 1, start + stride, position + frame_length
+        position, target = 0, out[:0]
+        try:
+            for _ in range(count):
+                stored, iv = body.REGULAR_FIELDS.unpack_from(view, start)
+                if stored != number:
+                    break
+                target = out[position : position + frame_length]
+                aad = aad_prefix + body.SEQUENCE_AND_LENGTH.pack(number, frame_length)
+                cipher.decrypt_into(iv, view[start + 16 : start + stride], aad, target)
+                number, start, position = number + 1, start + stride, position + frame_length
+        except InvalidTag as error:
+            raise _wiped(target, number) from error
+        finally:
+            target.release()
         if self._digest is not None:
             self._digest.update(view[source.start : start])
         source.start, self._number, self._part = start, number, None
@@ -337,6 +339,8 @@ class Decryptor:
 
     def _open_rest_into(self, view: memoryview) -> int:
         position = 0
+        if self._cipher is not None and self.header.block.frame_length_bytes:
+            position = self._open_regular_into(self._cipher, view)
         while (part := self.next_part()) is not None:
             if part.content_bytes > len(view) - position:
                 raise truncated()  # regular frames up to the end, where the final one should be

@@ -19,6 +19,7 @@ from envelope.engine.in_place import bytes_written_by
 from envelope.engine.keys import derive_keys
 from envelope.engine.options import Options, check_frame_length
 from envelope.errors import InvalidArgument, KeyUnavailable, LimitExceeded
+from envelope.keyrings.guard import check_data_key
 from envelope.materials import MAX_FIELD_BYTES, DataKey, EncryptedDataKey, WrapRequest
 from envelope.message import body
 from envelope.message.cursor import Buffer
@@ -108,8 +109,6 @@ def _block(plan: EncryptionPlan, data_key: DataKey) -> bytes:
         return block
     check_data_key(data_key, plan.request.suite)
     keys = data_key.encrypted_data_keys
-    if not keys:
-        raise KeyUnavailable("the keyring returned no encrypted data key", hint="nobody could open the message")
     if len(keys) > plan.max_encrypted_data_keys:
         raise LimitExceeded(
             f"the keyring returned {len(keys):,} encrypted data keys, more than the limit of "
@@ -309,16 +308,3 @@ class Encryptor:
         if signing_key is None or digest is None:
             return b""
         return serialize_footer(signing_key.sign(digest.digest(), digest.name))
-
-
-def check_data_key(data_key: object, suite: Suite) -> None:
-    """Raise `KeyUnavailable` if a keyring, possibly somebody else's, did not return a data key of this suite."""
-    if not isinstance(data_key, DataKey) or type(data_key.plaintext) is not bytes:
-        raise KeyUnavailable(f"the keyring returned {type(data_key).__name__}, not a DataKey of bytes")
-    if type(data_key.encrypted_data_keys) is not tuple:
-        raise KeyUnavailable("the keyring returned encrypted data keys that are no tuple")
-    if len(data_key.plaintext) != suite.data_key_bytes:
-        raise KeyUnavailable(
-            f"the keyring returned a data key of {len(data_key.plaintext)} bytes; "
-            f"{suite.name} needs {suite.data_key_bytes}"
-        )

@@ -9,8 +9,9 @@ from envelope.context import EMPTY_CONTEXT, PUBLIC_KEY_NAME, EncryptionContext, 
 from envelope.crypto.gcm import AESGCM, InvalidTag
 from envelope.engine.keys import check_commitment, derive_keys, derive_net_4_0_0_key
 from envelope.engine.options import Options
-from envelope.errors import KeyUnavailable, MalformedMessage, NotAuthentic, PolicyRefused
-from envelope.materials import UnwrappedBy, UnwrappedDataKey, UnwrapRequest
+from envelope.errors import MalformedMessage, NotAuthentic, PolicyRefused
+from envelope.keyrings.guard import check_unwrapped
+from envelope.materials import UnwrappedDataKey, UnwrapRequest
 from envelope.message.body import (
     FINAL_TEXT,
     REGULAR_TEXT,
@@ -61,7 +62,7 @@ def unlock(header: Header, unwrapped: UnwrappedDataKey, unstored: EncryptionCont
         NotAuthentic: commitment or tag do not fit.
     """
     suite = header.suite
-    _check_unwrapped(unwrapped, suite.data_key_bytes)
+    check_unwrapped(unwrapped, suite)
     content_key, commitment = derive_keys(suite, unwrapped.plaintext, header.message_id)
     if suite.is_committing:
         check_commitment(commitment, header.commitment)
@@ -76,17 +77,6 @@ def unlock(header: Header, unwrapped: UnwrappedDataKey, unstored: EncryptionCont
 
 
 _HEADER_NOT_AUTHENTIC = "the header of the message is not authentic"
-
-
-def _check_unwrapped(unwrapped: object, data_key_bytes: int) -> None:
-    if not isinstance(unwrapped, UnwrappedDataKey) or type(unwrapped.plaintext) is not bytes:
-        raise KeyUnavailable(f"the keyring returned {type(unwrapped).__name__}, not an UnwrappedDataKey of bytes")
-    if len(unwrapped.plaintext) != data_key_bytes:
-        raise KeyUnavailable(
-            f"the keyring returned a data key of {len(unwrapped.plaintext)} bytes; the suite needs {data_key_bytes}"
-        )
-    if not isinstance(unwrapped.unwrapped_by, UnwrappedBy):
-        raise KeyUnavailable("the keyring does not say who unwrapped the data key", hint="return an UnwrappedBy")
 
 
 def _net_4_0_0_cipher(header: Header, data_key: bytes) -> AESGCM:
