@@ -15,7 +15,7 @@ FUZZERS     = $(sort $(wildcard tests/fuzz/fuzz_*.py))
 FUZZ_S     ?= 60
 
 # In the order in which one constrains the next, so that shared pins agree.
-LOCKS      := runtime build smoke dev bench fuzz lock
+LOCKS      := runtime build smoke cli dev bench fuzz lock
 # `make lock UPGRADE=--upgrade` moves every pin; without it only what an .in file asks for moves.
 UPGRADE    ?=
 

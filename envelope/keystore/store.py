@@ -179,13 +179,37 @@ class LocalKeystore:
         Raises:
             KeystoreError: there is a key of that name.
         """
+        self._add_key(name, os.urandom(keystore_format.WRAPPING_KEY_BYTES))
+
+    def import_key(self, name: str, wrapping_key: bytes | bytearray | memoryview) -> None:
+        """Add a key with one version that was made elsewhere. Whoever had it before still has it.
+
+        Args:
+            wrapping_key: 32 bytes.
+
+        Raises:
+            InvalidArgument: another length or type.
+            KeystoreError: there is a key of that name.
+        """
+        given: object = wrapping_key
+        if not isinstance(given, (bytes, bytearray, memoryview)):
+            raise InvalidArgument(f"wrapping_key must be bytes, not {type(given).__name__}")
+        imported = bytes(given)
+        if len(imported) != keystore_format.WRAPPING_KEY_BYTES:
+            raise InvalidArgument(
+                f"wrapping_key has {len(imported)} bytes; keys of a keystore have {keystore_format.WRAPPING_KEY_BYTES}",
+                hint="RawAesKeyring takes shorter AES keys",
+            )
+        self._add_key(name, imported)
+
+    def _add_key(self, name: str, wrapping_key: bytes) -> None:
         check_key_name(name, most_bytes=MAX_NAME_BYTES)
         if not name.isprintable():
             raise InvalidArgument(f"key name {name!r} holds characters that cannot be printed")
         with self._changed_keys() as keys:
             if name in keys:
                 raise KeystoreError(f"the keystore has a key {name!r} already", hint="rotate_key adds a version to it")
-            keys[name] = (self._new_version(1),)
+            keys[name] = (self._new_version(1, wrapping_key),)
 
     def rotate_key(self, name: str) -> None:
         """Add a version to a key. New messages use it; older messages open under the version that they name."""
@@ -193,7 +217,8 @@ class LocalKeystore:
             versions = keys.get(name)
             if versions is None:
                 raise _no_key(name)
-            keys[name] = (*versions, self._new_version(len(versions) + 1))
+            new_key = os.urandom(keystore_format.WRAPPING_KEY_BYTES)
+            keys[name] = (*versions, self._new_version(len(versions) + 1, new_key))
 
     def change_passphrase(self, passphrase: str | bytes, *, scrypt_cost: ScryptCost = _DEFAULT_COST) -> None:
         """Seal the same keys under another passphrase. Whoever had a copy of the old file still has the keys."""
@@ -215,9 +240,9 @@ class LocalKeystore:
             raise KeystoreError(f"key {name!r} has versions 1 to {len(versions)}, not {number!r}")
         return ExportedKey(self.namespace, version_name(name, number), versions[number - 1].wrapping_key)
 
-    def _new_version(self, version: int) -> KeyVersion:
+    def _new_version(self, version: int, wrapping_key: bytes) -> KeyVersion:
         created = self._clock().astimezone(UTC).isoformat(timespec="seconds")
-        return KeyVersion(version, created, os.urandom(keystore_format.WRAPPING_KEY_BYTES))
+        return KeyVersion(version, created, wrapping_key)
 
     @contextlib.contextmanager
     def _changed_keys(self) -> Iterator[dict[str, tuple[KeyVersion, ...]]]:

@@ -1,0 +1,172 @@
+"""The program `envelope`: its commands, loaded when they are called, and the options that all of them have."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable, Sequence
+from functools import cache
+from importlib import import_module
+from typing import Any
+
+import click
+
+from envelope.cli.configuration import configuration_options
+from envelope.cli.failure import BROKEN_PIPE
+from envelope.cli.report import Report
+from envelope.cli.signals import Interrupted, die_of, interruptible
+from envelope.cli.streams import hold_standard_streams
+
+__all__ = ["COMMANDS", "ManyOptions", "program", "start"]
+
+COMMANDS = {
+    "encrypt": "Encrypt files, directories or standard input.",
+    "decrypt": "Decrypt messages.",
+    "inspect": "Show what messages say of themselves, without a key.",
+    "verify": "Decrypt messages to nowhere.",
+    "rekey": "Encrypt messages again, under other keys.",
+    "keys": "Manage the keys of the local keystore.",
+    "doctor": "Find out why AWS or a key does not work.",
+    "policy": "Print least-privilege policies for a key.",
+    "completion": "Print the completion script of a shell.",
+}
+"""Each is `command` in the module of its name; the text is here so that `--help` imports none of them."""
+
+
+class ManyOptions(click.Command):
+    """A command with more options than fit on a screen: --help shows the ones in `often`, --help-all all of them.
+
+    Args:
+        often: options that --help shows, by the name of their value.
+    """
+
+    def __init__(self, *args: Any, often: Sequence[str], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        for parameter in self.params:
+            if isinstance(parameter, click.Option) and parameter.name not in often:
+                parameter.hidden = True
+        self.params.append(
+            click.Option(
+                ["--help-all"],
+                is_flag=True,
+                is_eager=True,
+                expose_value=False,
+                callback=_help_all,
+                help="Show all options and exit.",
+            )
+        )
+
+
+def _help_all(context: click.Context, parameter: click.Parameter, value: bool) -> None:  # noqa: ARG001 - click's
+    if value and not context.resilient_parsing:
+        for other in context.command.params:
+            if isinstance(other, click.Option):
+                other.hidden = False
+        click.echo(context.get_help())
+        context.exit()
+
+
+class _Program(click.Group):
+    """Imports the module of a command when it is called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - click's
+        return _loaded(cmd_name) if cmd_name in COMMANDS else None
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - click's
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+@cache
+def _loaded(name: str) -> click.Command:
+    command: click.Command = import_module(f"envelope.cli.{name}").command
+    _accept_everywhere(command)
+    return command
+
+
+def _accept_everywhere(command: click.Command) -> None:
+    """Let options of the program stand behind the command's name too, where it has none of that name itself."""
+    if isinstance(command, click.Group):
+        for below in command.commands.values():
+            _accept_everywhere(below)
+        return
+    taken = {opt for parameter in command.params for opt in parameter.opts}
+    for option in _report_options(is_hidden=True):
+        option.opts = [opt for opt in option.opts if opt not in taken]
+        if any(opt.startswith("--") for opt in option.opts):
+            command.params.append(option)
+
+
+def _report_options(*, is_hidden: bool = False) -> list[click.Option]:
+    """The options that set the attributes of `Report`."""
+
+    def flag(attribute: str, *names: str, text: str, **kwargs: Any) -> click.Option:
+        def keep(context: click.Context, parameter: click.Parameter, value: Any) -> Any:  # noqa: ARG001 - click's
+            report = context.ensure_object(Report)
+            setattr(report, attribute, value or getattr(report, attribute))
+            return value
+
+        return click.Option(
+            [attribute, *names],
+            expose_value=not is_hidden,
+            is_eager=True,
+            callback=keep,
+            help=text,
+            hidden=is_hidden,
+            **kwargs,
+        )
+
+    return [
+        flag("quiet", "--quiet", "-q", text="Say nothing but errors.", is_flag=True),
+        flag("verbose", "--verbose", "-v", text="Say more; twice, with tracebacks.", count=True),
+        flag("as_json", "--json", text="Errors and results as JSON.", is_flag=True),
+        flag("log_json", "--log-json", text="All that is said as JSON lines.", is_flag=True),
+    ]
+
+
+def _show_version(context: click.Context, parameter: click.Parameter, value: bool) -> None:  # noqa: ARG001 - click's
+    if value and not context.resilient_parsing:
+        from envelope.cli import version
+
+        click.echo(f"envelope {version()}")
+        context.exit()
+
+
+@click.group(
+    cls=_Program,
+    epilog="Exit status: 0 all done, 1 something failed, 2 usage, 3 refused or not authentic, "
+    "4 a key or AWS is not available.",
+    params=[
+        *_report_options(),
+        click.Option(
+            ["--version"],
+            is_flag=True,
+            is_eager=True,
+            expose_value=False,
+            callback=_show_version,
+            help="Show the version and exit.",
+        ),
+    ],
+    context_settings={"help_option_names": ["--help", "-h"], "auto_envvar_prefix": "ENVELOPE", "max_content_width": 80},
+)
+@configuration_options
+def program(**_: object) -> None:
+    """Encrypt and decrypt in the AWS Encryption SDK's message format."""
+
+
+def start(arguments: Sequence[str], *, die: Callable[[int], int] = die_of) -> int:
+    """Run the program; return its exit status. A signal that ended it ends the process too."""
+    hold_standard_streams()
+    report = Report(as_json="--json" in arguments, log_json="--log-json" in arguments)
+    try:
+        with interruptible():
+            status = program.main(list(arguments), prog_name="envelope", standalone_mode=False, obj=report)
+    except Interrupted as interrupted:
+        return die(interrupted.number)
+    except Exception as error:  # noqa: BLE001 - no traceback leaves the command
+        status = report.failed(error)
+    if status == BROKEN_PIPE:
+        return die(signal.SIGPIPE)
+    return status if isinstance(status, int) else 0

@@ -1,0 +1,79 @@
+"""What a command says while it works: on stderr, as lines of text or of JSON."""
+
+from __future__ import annotations
+
+import json
+import sys
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from envelope.cli.failure import BROKEN_PIPE, described, exit_code_of, show_error
+from envelope.cli.printable import printable
+
+__all__ = ["Report"]
+
+
+@dataclass(slots=True, kw_only=True)
+class Report:
+    """How much is said, and in which form. The options that set it may stand before and behind the command's name.
+
+    Attributes:
+        quiet: errors only.
+        verbose: how often --verbose was given: one line for each message; twice, tracebacks too.
+        as_json: errors and the summary as JSON.
+        log_json: all of it as JSON, one line for each message included.
+    """
+
+    quiet: bool = False
+    verbose: int = 0
+    as_json: bool = False
+    log_json: bool = False
+    clock: Callable[[], datetime] = field(default=lambda: datetime.now(UTC), repr=False)
+    lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
+
+    @property
+    def shows_progress(self) -> bool:
+        """Whether a progress bar would disturb nobody."""
+        return not (self.quiet or self.as_json or self.log_json)
+
+    @property
+    def shows_steps(self) -> bool:
+        """Whether there is a line for each message."""
+        return self.log_json or (self.verbose > 0 and self.shows_progress)
+
+    def failed(self, error: BaseException, subject: str = "") -> int:
+        """Say that something failed; return the exit status that it stands for.
+
+        Nothing is said if nobody reads the output any more: `head` has what it wanted.
+        """
+        if exit_code_of(error) == BROKEN_PIPE:
+            return BROKEN_PIPE
+        with self.lock:
+            if not self.log_json:
+                return show_error(error, as_json=self.as_json, subject=subject, details=self.verbose > 1)
+            self._write_json("error", "failed", described(error, subject=subject))
+            return exit_code_of(error)
+
+    def step(self, event: str, text: str, **fields: object) -> None:
+        """Say what was done to one message, if that is wanted."""
+        if self.shows_steps:
+            self._say(event, text, fields)
+
+    def summary(self, event: str, text: str, **fields: object) -> None:
+        """Say how a run ended."""
+        if not self.quiet:
+            self._say(event, text, fields)
+
+    def _say(self, event: str, text: str, fields: dict[str, object]) -> None:
+        with self.lock:
+            if self.as_json or self.log_json:
+                self._write_json("info", event, fields)
+            else:
+                sys.stderr.write(f"envelope: {printable(text)}\n")
+
+    def _write_json(self, level: str, event: str, fields: dict[str, object]) -> None:
+        sys.stderr.write(
+            json.dumps({"time": self.clock().isoformat(), "level": level, "event": event, **fields}) + "\n"
+        )

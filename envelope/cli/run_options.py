@@ -1,0 +1,257 @@
+"""Options that the commands on messages share, and what they make of them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from envelope.cli.aws_options import aws_options, aws_settings_of, shared_aws
+from envelope.cli.inputs import STREAM, Selection
+from envelope.cli.key_words import KeySettings, discovery_keyring, keyring_of, words_in_file
+from envelope.cli.keystore_options import keystore_options, keystore_settings_of
+from envelope.cli.run import RunOptions
+from envelope.cli.target import TargetOptions
+from envelope.client import Client
+from envelope.data_keys import DataKeyCache
+from envelope.keyrings.protocol import Keyring
+from envelope.suites import CommitmentPolicy, Suite
+
+__all__ = [
+    "client_of",
+    "client_options",
+    "decrypted_name",
+    "decrypting_keyring_of",
+    "discovery_options",
+    "expected_options",
+    "input_options",
+    "key_options",
+    "key_settings_of",
+    "other_files_of",
+    "output_options",
+    "policy_of",
+    "reading_options",
+    "run_options_of",
+    "selection_of",
+    "shared_keyring",
+    "suite_of",
+    "target_options_of",
+    "words_of",
+    "writing_options",
+]
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+Values = dict[str, Any]
+
+_POLICIES: dict[str, CommitmentPolicy] = {policy.value: policy for policy in CommitmentPolicy}
+MAX_FRAME_BYTES = 2**31 - 17
+_COUNT = click.IntRange(1, 65_535)
+
+
+def _added(*options: Callable[[Any], Any]) -> Callable[[Command], Command]:
+    def add(command: Command) -> Command:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return add
+
+
+key_options = _added(
+    click.option(
+        "-k", "--key", "keys", multiple=True, metavar="KEY", help="A key, like local:app or alias/app; repeatable."
+    ),
+    click.option(
+        "--keys-file",
+        type=click.Path(path_type=Path, dir_okay=False),
+        metavar="FILE",
+        help="Key words, one on each line.",
+    ),
+    keystore_options,
+    aws_options,
+)
+
+client_options = _added(
+    click.option(
+        "--commitment-policy",
+        type=click.Choice(list(_POLICIES)),
+        default=CommitmentPolicy.REQUIRE_ENCRYPT_REQUIRE_DECRYPT.value,
+        metavar="POLICY",
+        help="Which suites are written and opened: require-encrypt-require-decrypt, require-encrypt-allow-decrypt or "
+        "forbid-encrypt-allow-decrypt.",
+    ),
+    click.option(
+        "--max-encrypted-data-keys", type=_COUNT, metavar="N", help="Refuse messages with more encrypted data keys."
+    ),
+)
+
+input_options = _added(
+    click.argument("inputs", nargs=-1, metavar="[INPUT...]"),
+    click.option("-r", "--recursive", is_flag=True, help="Read directories, and those in them."),
+    click.option("--include", multiple=True, metavar="PATTERN", help="Take only such files of directories."),
+    click.option("--exclude", multiple=True, metavar="PATTERN", help="Leave out such files and directories."),
+    click.option(
+        "-j",
+        "--jobs",
+        type=click.IntRange(1, 256),
+        metavar="N",
+        help="Messages at a time, at most.",
+    ),
+    click.option("--fail-fast", is_flag=True, help="Begin nothing more after a failure."),
+    click.option(
+        "--metadata",
+        type=click.Path(dir_okay=False, allow_dash=True),
+        metavar="FILE",
+        help="A JSON line for each message.",
+    ),
+    click.option("--overwrite-metadata", is_flag=True, help="Begin the metadata file anew."),
+)
+
+output_options = _added(
+    click.option("-o", "--output", metavar="OUTPUT", help="A file, a directory, or - for standard output."),
+    click.option("-f", "--force", is_flag=True, help="Replace files that exist."),
+    click.option("--skip-existing", is_flag=True, help="Leave files that exist, and go on."),
+    click.option("-p", "--preserve", is_flag=True, help="Carry modes and times over."),
+    click.option("--fsync", is_flag=True, help="Flush each file to the disk before it gets its name."),
+    click.option("--suffix", default=".encrypted", metavar="TEXT", help="Of messages in directories; .encrypted."),
+)
+
+discovery_options = _added(
+    click.option("--discovery", is_flag=True, help="Ask the KMS keys that messages name."),
+    click.option(
+        "--account", "accounts", multiple=True, metavar="ID", help="Whose keys --discovery may ask; repeatable."
+    ),
+    click.option("--partition", default="aws", metavar="NAME", help="AWS partition of the accounts."),
+    click.option(
+        "--discovery-of-any-account", is_flag=True, help="Ask keys of anybody: then a message proves nothing."
+    ),
+)
+
+expected_options = click.option(
+    "-c", "--context", multiple=True, metavar="NAME[=VALUE]", help="What the encryption context must have."
+)
+
+reading_options = _added(
+    click.option("--decode", is_flag=True, help="The input is base64. Armor is recognized by itself."),
+    click.option(
+        "--max-length",
+        type=click.IntRange(1, MAX_FRAME_BYTES),
+        metavar="BYTES",
+        help="Refuse messages with longer frames, or longer unframed ones.",
+    ),
+    click.option("--unsigned-only", is_flag=True, help="Refuse signed messages."),
+    click.option("--release-early", is_flag=True, help="Write to standard output before the signature was verified."),
+)
+
+writing_options = _added(
+    click.option(
+        "--suite",
+        type=click.Choice([suite.name for suite in Suite], case_sensitive=False),
+        metavar="NAME",
+        help="Algorithm suite; one with ECDSA signs.",
+    ),
+    click.option(
+        "--frame-length",
+        type=click.IntRange(1, MAX_FRAME_BYTES),
+        metavar="BYTES",
+        help="Plaintext in a frame; 262,144.",
+    ),
+)
+
+
+def key_settings_of(values: Values) -> KeySettings:
+    """What the values of keystore and AWS options say."""
+    rest = dict(values)  # the functions below take out what they use
+    aws = aws_settings_of(rest)
+    return KeySettings(keystore=keystore_settings_of(rest), aws=lambda: shared_aws(aws))
+
+
+def words_of(values: Values) -> tuple[str, ...]:
+    """The key words of -k, then those of the keys file."""
+    file = values["keys_file"]
+    return (*values["keys"], *(() if file is None else words_in_file(file)))
+
+
+def decrypting_keyring_of(values: Values, settings: KeySettings) -> Keyring:
+    """The keyring that opens messages: of the key words, or discovery.
+
+    Raises:
+        click.UsageError: both, or accounts without discovery.
+    """
+    words = words_of(values)
+    accounts, any_account = values["accounts"], values["discovery_of_any_account"]
+    if not (values["discovery"] or any_account):
+        if accounts:
+            raise click.UsageError("--account is for --discovery")
+        return keyring_of(words, settings=settings, purpose="decrypt")
+    if words:
+        raise click.UsageError("messages are opened by -k or by --discovery, not by both")
+    region = values["region"]
+    return discovery_keyring(
+        settings=settings,
+        accounts=accounts,
+        partition=values["partition"],
+        regions=() if region is None else (region,),
+        any_account=any_account,
+    )
+
+
+def decrypted_name(name: str, suffix: str) -> str:
+    """The name of the plaintext of a message that is called `name`."""
+    base = name.removesuffix(suffix)
+    return base if base not in ("", name) else name + ".decrypted"
+
+
+def other_files_of(values: Values) -> tuple[str, ...]:
+    """Files of the run that are neither source nor target."""
+    others = (values["metadata"], values["keys_file"], values.get("keystore"))
+    return tuple(os.fspath(path) for path in others if path is not None and path != STREAM)
+
+
+def shared_keyring(keyring: Keyring, *, is_tree: bool) -> Keyring:
+    """A keyring for a run: many messages share data keys."""
+    return DataKeyCache(keyring) if is_tree else keyring
+
+
+def policy_of(values: Values) -> CommitmentPolicy:
+    """The commitment policy."""
+    return _POLICIES[values["commitment_policy"]]
+
+
+def suite_of(values: Values) -> Suite | None:
+    """The suite, None if none was named."""
+    return None if values["suite"] is None else Suite[values["suite"]]
+
+
+def client_of(keyring: Keyring, values: Values) -> Client:
+    """The client of a run."""
+    options: Values = {"decrypt_unsigned_only": values.get("unsigned_only", False)}
+    if values["max_encrypted_data_keys"] is not None:
+        options["max_encrypted_data_keys"] = values["max_encrypted_data_keys"]
+    if values.get("max_length") is not None:
+        options["max_frame_bytes"] = values["max_length"]
+    return Client(keyring, commitment_policy=policy_of(values), **options)
+
+
+def selection_of(values: Values) -> Selection:
+    """What is taken of directories."""
+    return Selection(recursive=values["recursive"], include=values["include"], exclude=values["exclude"])
+
+
+def target_options_of(values: Values, *, new_mode: int) -> TargetOptions:
+    """How targets are written.
+
+    Raises:
+        click.UsageError: existing files are to be replaced and to be left.
+    """
+    if values["force"] and values["skip_existing"]:
+        raise click.UsageError("--force and --skip-existing are opposites")
+    return TargetOptions(force=values["force"], preserve=values["preserve"], fsync=values["fsync"], new_mode=new_mode)
+
+
+def run_options_of(values: Values) -> RunOptions:
+    """How a run goes."""
+    return RunOptions(threads=values["jobs"] or min(4, os.cpu_count() or 1), fail_fast=values["fail_fast"])
