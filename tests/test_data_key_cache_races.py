@@ -11,9 +11,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from envelope import Client, DataKeyCache, KeyUnavailable, LimitExceeded, describe
+from envelope import Client, DataKeyCache, KeyUnavailable, KmsKeyring, LimitExceeded, describe
 from envelope.process_state import reset_all
-from envelope.testing import FakeClock
+from envelope.testing import FakeClock, FakeKms
 from tests.keyrings_for_tests import raw_aes
 from tests.python_child import run_python
 from tests.slow_keyring import SlowKeyring
@@ -131,6 +131,27 @@ def test_nobody_waits_for_a_keyring_that_hangs_while_a_data_key_is_usable() -> N
     assert (stats.hits, stats.waits, stats.refreshes) == (THREADS * 10, 0, 1)
     clock.advance(2)
     clock.wait_for_sleepers(0)
+
+
+def test_kms_that_stalls_is_asked_once_and_keeps_nobody_who_has_a_data_key() -> None:
+    fake = FakeKms()
+    key_arn = fake.client().create_key()["KeyMetadata"]["Arn"]
+    cache = DataKeyCache(KmsKeyring(key_arn, aws=fake.aws()), max_age_s=100, clock=fake.clock)
+    client = Client(cache)
+    fake.latency_s = 2.0
+    with ThreadPoolExecutor(THREADS) as pool:
+        calls = [pool.submit(client.encrypt, b"plaintext") for _ in range(THREADS)]
+        _until(lambda: cache.stats().wrap.waits == THREADS - 1)
+        fake.clock.wait_for_sleepers(1)
+        fake.clock.advance(2)
+        assert len({describe(call.result()).encrypted_data_keys for call in calls}) == 1
+    assert (fake.count("GenerateDataKey"), cache.stats().wrap.kms_calls) == (1, 1)
+    fake.clock.advance(90)
+    _at_once(lambda: [client.encrypt(b"") for _ in range(10)])  # nobody moves the clock: who waited would hang
+    fake.clock.wait_for_sleepers(1)
+    fake.clock.advance(2)
+    fake.clock.wait_for_sleepers(0)
+    _until(lambda: fake.count("GenerateDataKey") == 2)
 
 
 def test_different_data_keys_do_not_wait_for_each_other() -> None:
