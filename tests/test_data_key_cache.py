@@ -613,7 +613,7 @@ def test_what_async_callers_must_not_have_cached_is_not_cached_for_them_either()
 
 
 def test_a_stream_of_a_task_is_counted_from_its_start() -> None:
-    setting = Setting(max_bytes=1_600)
+    setting = Setting(max_bytes=1_600, start_thread=start_daemon)
     request = WrapRequest(Suite.AES_256_GCM_HKDF_SHA512_COMMIT_KEY, EncryptionContext({}))
 
     async def ask() -> None:
