@@ -21,8 +21,9 @@ MRK = "arn:aws:kms:us-west-2:658956600833:key/mrk-80bd8ecdcd4342aebd84b7dc9da498
         MRK,
         KEY.replace("key/", "alias/"),
         "arn:aws-us-gov:kms:us-gov-west-1:1:key/x",
-        "arn:aws:kms:r:a:key/with/slashes",
-        "arn:aws:kms:r:a:key/with:colons",
+        "arn:aws:kms:us-east-1:a:key/with/slashes",
+        "arn:aws:kms:us-east-1:a:key/with:colons",
+        *(f"arn:aws:kms:{region}:1:key/x" for region in ("ap-southeast-7", "us-isob-east-1", "eusc-de-east-1")),
     ],
 )
 def test_an_arn_is_read_and_written(text: str) -> None:
@@ -33,7 +34,7 @@ def test_its_parts() -> None:
     arn = KeyArn.parse(KEY)
     assert (arn.partition, arn.region, arn.account) == ("aws", "us-west-2", "658956600833")
     assert (arn.resource_type, arn.resource_id) == ("key", "b3537ef1-d8dc-4780-9f5a-55776cbb2f7f")
-    assert KeyArn.parse("arn:aws:kms:r:a:key/b/c:d").resource_id == "b/c:d"
+    assert KeyArn.parse("arn:aws:kms:us-east-1:a:key/b/c:d").resource_id == "b/c:d"
 
 
 @pytest.mark.parametrize(
@@ -70,9 +71,37 @@ def test_what_is_no_key_arn(text: str) -> None:
         KeyArn.parse(text)
 
 
+@pytest.mark.parametrize(
+    "region",
+    [
+        "s3",
+        "s3-accelerate",
+        "s3-eu-west-1",
+        "aws-global",
+        "us-east",
+        "us-east-1-fips",
+        "us-east-1.example.com",
+        "us-east-1/",
+        "us-east-1#",
+        "user@us-east-1",
+        "169.254.169.254",
+        "US-EAST-1",
+        "us--1",
+        "-us-east-1",
+        "us-east-1-",
+        "us-east-1111",
+        f"us-{'e' * 60}-1",
+    ],
+)
+def test_a_region_that_leads_to_another_host_than_that_of_kms_is_none(region: str) -> None:
+    """A message names the key, and the region of the key is part of the host that is called."""
+    with pytest.raises(ValueError, match="its region is not named like one"):
+        KeyArn.parse(f"arn:aws:kms:{region}:111122223333:key/one")
+
+
 @given(st.text(max_size=80))
 def test_any_text_is_an_arn_or_a_value_error(text: str) -> None:
-    for candidate in (text, f"arn:aws:kms:{text}", f"arn:aws:kms:r:a:key/{text}"):
+    for candidate in (text, f"arn:aws:kms:{text}", f"arn:aws:kms:us-east-1:a:key/{text}"):
         with contextlib.suppress(ValueError):
             assert str(KeyArn.parse(candidate)) == candidate
 

@@ -111,6 +111,8 @@ def test_retries_of_the_configuration_hold_unless_an_option_says_otherwise(profi
     profiles.setenv("AWS_RETRY_MODE", "legacy")
     assert _kms().meta.config.retries == {"mode": "standard", "total_max_attempts": 4}
     assert _kms(max_attempts=2).meta.config.retries == {"mode": "standard", "total_max_attempts": 2}
+    profiles.setenv("AWS_MAX_ATTEMPTS", "1000000")
+    assert _kms().meta.config.retries == {"mode": "standard", "total_max_attempts": 20}
 
 
 @pytest.mark.parametrize("name", ["AWS_CA_BUNDLE", "REQUESTS_CA_BUNDLE"])

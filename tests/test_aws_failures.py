@@ -13,7 +13,6 @@ import pytest
 from envelope import (
     Aws,
     AwsAccessDenied,
-    AwsError,
     AwsMisconfigured,
     AwsUnavailable,
     Client,
@@ -147,9 +146,30 @@ def test_a_configuration_file_that_cannot_be_read(monkeypatch: pytest.MonkeyPatc
 
 def test_attempts_that_are_no_number(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_MAX_ATTEMPTS", "many")
-    with pytest.raises(AwsError) as caught:
+    with pytest.raises(AwsMisconfigured, match="the attempts are no whole number") as caught:
         Aws(made_up_session(), region="eu-west-1").client("kms")
-    assert caught.value.__cause__ is None
+    assert "AWS_MAX_ATTEMPTS" in caught.value.hint
+    assert Aws(made_up_session(), region="eu-west-1", max_attempts=2).client("kms")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("AWS_MAX_ATTEMPTS", "-1"),
+        ("AWS_ENDPOINT_URL", "nonsense"),
+        ("AWS_ENDPOINT_URL", "https://user:hidden@nonsense of a host"),
+        ("AWS_DEFAULTS_MODE", "bogus"),
+        ("AWS_STS_REGIONAL_ENDPOINTS", "bogus"),
+        ("AWS_REQUEST_CHECKSUM_CALCULATION", "bogus"),
+        ("AWS_RESPONSE_CHECKSUM_VALIDATION", "bogus"),
+    ],
+)
+def test_a_setting_that_botocore_does_not_take_is_named(name: str, value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(name, value)
+    error = _failure_of_client(Aws(made_up_session(), region="eu-west-1"))
+    assert name in error.hint
+    assert "bug" not in error.hint
+    assert "hidden" not in "".join(traceback.format_exception(error))
 
 
 def test_credentials_that_a_process_does_not_give(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -270,8 +270,18 @@ def test_an_answer_that_quotes_the_request_is_not_chained(server: HttpAnswers) -
     assert "size of the encryption context" in error.hint
 
 
-def test_other_causes_are_chained(server: HttpAnswers) -> None:
-    server.answer = lambda _: error_answer("DisabledException")
+@pytest.mark.parametrize(
+    "code",
+    ["AccessDeniedException", "InvalidSignatureException", "SignatureDoesNotMatch", "NobodyKnowsIt", "x" * 200, ""],
+)
+def test_the_text_of_a_code_that_may_quote_the_request_is_not_chained(server: HttpAnswers, code: str) -> None:
+    server.answer = lambda _: error_answer(code, f"User: {CALLER} is not authorized, with tenant={VALUE}")
+    check_shows_nothing(failed_call(aws_at(server.url)))
+
+
+@pytest.mark.parametrize("code", ["DisabledException", "InvalidCiphertextException", "ThrottlingException"])
+def test_other_causes_are_chained(server: HttpAnswers, code: str) -> None:
+    server.answer = lambda _: error_answer(code)
     error = failed_call(aws_at(server.url))
     assert isinstance(error.__cause__, botocore.exceptions.ClientError)
 

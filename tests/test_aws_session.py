@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import subprocess
 import sys
 import threading
@@ -11,9 +12,8 @@ from typing import Any
 
 import boto3
 import pytest
-from botocore.config import Config
 
-from envelope import Aws, AwsMisconfigured, InvalidArgument
+from envelope import Aws, InvalidArgument
 from envelope.aws.session import MAX_CLIENTS
 from envelope.process_state import reset_all
 from tests.aws_environment import clean_aws_environment, made_up_session
@@ -64,11 +64,14 @@ def _kms(region: str, **options: Any) -> Any:
         ({"connect_timeout_s": True}, "connect_timeout_s must be a number"),
         ({"connect_timeout_s": None}, "connect_timeout_s must be a number"),
         ({"read_timeout_s": -1}, "read_timeout_s must be above 0"),
+        ({"read_timeout_s": 10**400}, "read_timeout_s must be .* not a number that large"),
+        ({"connect_timeout_s": -(10**5_000)}, "connect_timeout_s must be .* not a number that large"),
         ({"read_timeout_s": 901}, "read_timeout_s must be .* not 901"),
         ({"read_timeout_s": float("nan")}, "read_timeout_s must be .* not nan"),
         ({"read_timeout_s": float("inf")}, "read_timeout_s must be .* not inf"),
         ({"max_attempts": 0}, "max_attempts must be 1 to 20, not 0"),
         ({"max_attempts": 21}, "max_attempts must be 1 to 20, not 21"),
+        ({"max_attempts": 10**400}, "max_attempts must be 1 to 20, not a much larger one"),
         ({"max_attempts": True}, "max_attempts must be a whole number, not bool"),
         ({"max_attempts": 1.5}, "max_attempts must be a whole number, not float"),
         ({"client_for_region": "eu-west-1"}, "client_for_region must be a function of a region, not str"),
@@ -189,11 +192,31 @@ def test_a_message_cannot_make_clients_without_end() -> None:
     assert len(aws._clients) == MAX_CLIENTS
 
 
+@contextlib.contextmanager
+def _held(aws: Aws) -> Iterator[None]:
+    """Another thread holds the lock: the thread that holds it may take it again."""
+    holds, let_go = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with aws._lock:
+            holds.set()
+            let_go.wait(timeout=30)
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    assert holds.wait(timeout=30)
+    try:
+        yield
+    finally:
+        let_go.set()
+        thread.join()
+
+
 def test_a_forked_child_makes_its_own_clients() -> None:
     aws = Aws(made_up_session(), region="eu-west-1")
     own = Aws(region="eu-west-1")
     before, before_own = aws.client("kms"), own.client("kms")
-    with aws._lock:
+    with _held(aws):
         reset_all()
         assert aws.client("kms") is not before  # the child's lock is not held
     assert own.client("kms") is not before_own
@@ -204,10 +227,19 @@ FORK = """
 import threading
 aws = Aws(region="eu-west-1")
 client = aws.client("kms")
-with aws._lock:
-    child = os.fork()
-    if child == 0:
-        os._exit(0 if aws.client("kms") is not client else 1)
+holds, let_go = threading.Event(), threading.Event()
+def hold():
+    with aws._lock:
+        holds.set()
+        let_go.wait()
+thread = threading.Thread(target=hold)
+thread.start()
+holds.wait()
+child = os.fork()
+if child == 0:
+    os._exit(0 if aws.client("kms") is not client else 1)
+let_go.set()
+thread.join()
 print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), aws.client("kms") is client)
 """
 
@@ -237,123 +269,3 @@ def test_an_unknown_public_name_is_an_attribute_error() -> None:
 
     with pytest.raises(AttributeError, match="no attribute 'KmsKeyRing'"):
         envelope.KmsKeyRing  # type: ignore[attr-defined]  # noqa: B018
-
-
-# --- clients that the caller makes
-
-
-def test_ready_made_clients_are_used_as_they_are() -> None:
-    clients = {region: _kms(region, endpoint_url="https://vpce.internal") for region in ("eu-west-1", "us-east-1")}
-    aws = Aws(region="us-east-1", client_for_region=clients.__getitem__)
-    assert aws.client("kms", "eu-west-1") is clients["eu-west-1"]
-    assert aws.client("kms") is clients["us-east-1"]
-
-
-def test_other_services_come_from_the_session() -> None:
-    aws = Aws(made_up_session(), region="eu-west-1", client_for_region=_kms)
-    assert aws.client("sts").meta.service_model.service_name == "sts"
-
-
-@pytest.mark.parametrize(
-    "make",
-    [
-        lambda region: None,
-        lambda region: made_up_session().client("s3", region_name=region),
-        lambda region: _kms("us-east-1"),
-    ],
-)
-def test_what_is_no_client_of_kms_in_the_region_is_refused(make: Any) -> None:
-    with pytest.raises(InvalidArgument, match="client_for_region") as caught:
-        Aws(client_for_region=make).client("kms", "eu-west-1")
-    assert "region_name=region" in caught.value.hint
-
-
-def test_a_function_that_fails_is_an_error_of_ours() -> None:
-    with pytest.raises(AwsMisconfigured, match="making a client of kms failed: no region is known"):
-        Aws(client_for_region=lambda region: made_up_session().client("kms")).client("kms", "eu-west-1")
-    with pytest.raises(AwsMisconfigured, match="no region is known"):
-        Aws(client_for_region=_kms).client("kms")
-    no_clients: dict[str, Any] = {}
-    with pytest.raises(InvalidArgument, match=r"client_for_region\('eu-west-1'\) raised KeyError") as caught:
-        Aws(client_for_region=no_clients.__getitem__).client("kms", "eu-west-1")
-    assert isinstance(caught.value.__cause__, KeyError)
-
-
-# --- transport
-
-
-@pytest.mark.parametrize(
-    "url",
-    [
-        "http://127.0.0.1:4566",
-        "http://127.200.0.1",
-        "http://[::1]:4566",
-        "http://localhost:4566",
-        "http://LOCALHOST",
-        "https://kms.internal",
-        "HTTPS://kms.internal:8443",
-    ],
-)
-def test_tls_or_loopback_is_private(url: str) -> None:
-    assert Aws(made_up_session(), region="eu-west-1", endpoint_url=url).client("kms")
-    assert Aws(client_for_region=lambda region: _kms(region, endpoint_url=url)).client("kms", "eu-west-1")
-
-
-@pytest.mark.parametrize(
-    "url",
-    ["http://kms.eu-west-1.amazonaws.com", "http://10.1.2.3:4566", "http://0.0.0.0:1", "http://[::2]", "http://127.1"],
-)
-def test_an_endpoint_without_tls_is_refused_wherever_it_comes_from(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(AwsMisconfigured, match="has no TLS") as caught:
-        Aws(client_for_region=lambda region: _kms(region, endpoint_url=url)).client("kms", "eu-west-1")
-    assert "loopback" in caught.value.hint
-    monkeypatch.setenv("AWS_ENDPOINT_URL_KMS", url)
-    with pytest.raises(AwsMisconfigured, match="has no TLS"):
-        Aws(made_up_session(), region="eu-west-1").client("kms")
-    with pytest.raises(InvalidArgument):
-        Aws(endpoint_url=url)
-
-
-@pytest.mark.parametrize("verify", [False, ""])
-def test_a_client_that_verifies_no_certificate_is_refused(verify: Any) -> None:
-    with pytest.raises(AwsMisconfigured) as caught:
-        Aws(client_for_region=lambda region: _kms(region, verify=verify)).client("kms", "eu-west-1")
-    assert "AWS_CA_BUNDLE" in caught.value.hint
-
-
-def test_verification_that_was_switched_off_behind_botocore_is_noticed() -> None:
-    """As versions of botocore did that took an empty CA bundle for "do not verify"."""
-    client: Any = _kms("eu-west-1")
-    client._endpoint.http_session._verify = ""
-    with pytest.raises(AwsMisconfigured, match=r"certificate of https://kms\.eu-west-1\.amazonaws\.com would not be"):
-        Aws(client_for_region=lambda region: client).client("kms", "eu-west-1")
-
-
-@pytest.mark.parametrize("name", ["AWS_CA_BUNDLE", "REQUESTS_CA_BUNDLE"])
-@pytest.mark.parametrize("value", ["", " "])
-def test_an_empty_ca_bundle_does_not_switch_verification_off(
-    name: str, value: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv(name, value)
-    with pytest.raises(AwsMisconfigured) as caught:
-        Aws(made_up_session(), region="eu-west-1").client("kms")
-    assert name in caught.value.hint
-
-
-def test_plain_http_to_loopback_does_not_leave_through_a_proxy(
-    monkeypatch: pytest.MonkeyPatch, server: HttpAnswers
-) -> None:
-    monkeypatch.setenv("HTTP_PROXY", "http://proxy.internal:3128")
-    with pytest.raises(AwsMisconfigured, match="a proxy would see") as caught:
-        Aws(made_up_session(), region="eu-west-1", endpoint_url=server.url).client("kms")
-    assert "NO_PROXY" in caught.value.hint
-    with pytest.raises(AwsMisconfigured, match="a proxy would see"):
-        Aws(made_up_session(), region="eu-west-1", endpoint_url=server.url.upper()).client("kms")
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    assert Aws(made_up_session(), region="eu-west-1", endpoint_url=server.url).client("kms")
-
-
-def test_a_client_with_its_own_config_stays_as_it_is() -> None:
-    config = Config(read_timeout=33, retries={"mode": "legacy"})
-    client = Aws(client_for_region=lambda region: _kms(region, config=config)).client("kms", "eu-west-1")
-    assert client.meta.config.read_timeout == 33

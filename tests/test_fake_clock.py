@@ -5,11 +5,13 @@ from __future__ import annotations
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 
 from envelope import InvalidArgument
 from envelope.testing import FakeClock
+from tests.python_child import run_python
 
 
 def test_it_starts_at_a_date_and_moves_only_when_it_is_told() -> None:
@@ -28,6 +30,40 @@ def test_it_starts_where_it_is_told() -> None:
 def test_it_does_not_go_back() -> None:
     with pytest.raises(InvalidArgument, match="goes forward only"):
         FakeClock().advance(-1)
+
+
+@pytest.mark.parametrize(
+    "seconds", ["1", None, True, float("nan"), float("inf"), pytest.param(-(10**5_000), id="huge"), 1e13]
+)
+def test_seconds_are_a_number_of_a_date_that_can_be(seconds: Any) -> None:
+    for use in (FakeClock, FakeClock().advance, FakeClock().sleep):
+        with pytest.raises(InvalidArgument, match=r"s(tart_s|econds) must be a number of seconds"):
+            use(seconds)
+
+
+FORK = """
+import threading
+from envelope.testing import FakeClock
+clock, holds, let_go = FakeClock(), threading.Event(), threading.Event()
+def hold():
+    with clock._changed:
+        holds.set()
+        let_go.wait()
+thread = threading.Thread(target=hold)
+thread.start()
+holds.wait()
+child = os.fork()
+if child == 0:
+    clock.advance(1)
+    os._exit(clock.sleepers)
+let_go.set()
+thread.join()
+print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+
+
+def test_a_fork_while_a_thread_has_the_clock_does_not_hang_the_child() -> None:
+    assert run_python(FORK) == b"0\n"
 
 
 @pytest.mark.parametrize("seconds", [0, -1])

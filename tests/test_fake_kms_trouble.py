@@ -97,8 +97,12 @@ def test_a_burst_lets_more_calls_pass_at_once(fake: FakeKms) -> None:
 
 
 def test_a_rate_of_nothing_is_refused(fake: FakeKms) -> None:
-    with pytest.raises(InvalidArgument, match="calls_per_s"):
-        fake.throttle(calls_per_s=0)
+    for nothing in (0, -1, float("nan"), float("inf"), 10**400, "1", True):
+        rate: Any = nothing
+        with pytest.raises(InvalidArgument, match="calls_per_s"):
+            fake.throttle(calls_per_s=rate)
+        with pytest.raises(InvalidArgument, match="burst"):
+            fake.throttle(calls_per_s=1, burst=rate)
 
 
 @pytest.mark.parametrize(
@@ -137,7 +141,20 @@ def test_a_timeout_and_a_lost_connection_are_those_of_botocore(fake: FakeKms) ->
 
 
 @pytest.mark.parametrize(
-    "options", [{}, {"code": "x", "error": "timeout"}, {"error": "gone"}, {"code": "x", "times": 0}]
+    "options",
+    [
+        {},
+        {"code": "x", "error": "timeout"},
+        {"error": "gone"},
+        {"code": "x", "times": 0},
+        {"code": "x", "times": "1"},
+        {"code": "x", "times": 10**400},
+        {"code": 5},
+        {"code": "x", "message": object()},
+        {"code": "x", "region": 1},
+        {"code": "x", "http_status": "500"},
+        {"code": "x", "http_status": 200},
+    ],
 )
 def test_a_failure_that_makes_no_sense_is_refused(fake: FakeKms, options: dict[str, Any]) -> None:
     with pytest.raises(InvalidArgument):
@@ -221,6 +238,8 @@ def test_a_client_is_made_once_for_each_region_and_principal(fake: FakeKms) -> N
     [
         {"principal": "application"},
         {"principal": "arn:aws:s3:::111122223333:b"},
+        {"principal": ""},
+        {"principal": 5},
         {"principal": STRANGER, "account": "111122223333"},
     ],
 )

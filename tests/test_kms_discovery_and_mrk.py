@@ -52,6 +52,8 @@ def test_a_discovery_keyring_opens_what_any_key_of_the_account_wrapped(
         (arn_of("one").replace("arn:aws:", "arn:aws-cn:"), "a key that the filter does not admit"),
         (arn_of("one", "us-east-1"), "a key of another region"),
         ("alias/app", "not the ARN of a KMS key"),
+        (arn_of("app").replace("key/", "alias/"), "not the ARN of a KMS key"),
+        (arn_of("one", "s3"), "not the ARN of a KMS key"),
     ],
 )
 def test_a_discovery_keyring_asks_only_admitted_keys(aws: Aws, server: HttpAnswers, arn: str, text: str) -> None:
@@ -60,6 +62,20 @@ def test_a_discovery_keyring_asks_only_admitted_keys(aws: Aws, server: HttpAnswe
     with pytest.raises(KeyUnavailable) as caught:
         Client(keyring).decrypt(message)
     assert text in str(caught.value.errors[0])
+    assert server.received == []
+
+
+@pytest.mark.parametrize("arn", [arn_of("app").replace("key/", "alias/"), arn_of("one", "s3-accelerate")])
+@pytest.mark.parametrize("name", ["discovery", "mrk discovery", "filtered"])
+def test_no_keyring_asks_an_alias_or_leads_to_another_service(
+    aws: Aws, server: HttpAnswers, name: str, arn: str
+) -> None:
+    """An alias can be pointed at another key; ``kms.s3-accelerate.amazonaws.com`` is no endpoint of KMS."""
+    keyring = KmsDiscoveryKeyring(OURS, aws=aws) if name == "filtered" else WITHOUT_FILTER[name](aws)
+    message = Crafted(keys=(Key(b"aws-kms", arn.encode(), b"x"),)).serialize()
+    with pytest.raises(KeyUnavailable) as caught:
+        Client(keyring).decrypt(message)
+    assert "not the ARN of a KMS key" in str(caught.value.errors[0])
     assert server.received == []
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import itertools
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -28,6 +29,13 @@ DATA_KEY = bytes(range(32))
 SUITE = Suite(0x0478)
 REPLICA = "mrk-1234abcd"
 OURS = DiscoveryFilter("aws", [ACCOUNT])
+
+
+class Broken:
+    """What can be read, and cannot."""
+
+    def __iter__(self) -> Iterator[str]:
+        raise OSError
 
 
 @pytest.mark.parametrize(
@@ -81,6 +89,8 @@ KINDS: dict[str, Callable[..., Any]] = {
         {"grant_tokens": [""]},
         {"grant_tokens": [b"token"]},
         {"grant_tokens": ["t"] * 11},
+        {"grant_tokens": itertools.repeat("t")},
+        {"grant_tokens": Broken()},
         {"grant_tokens": ["t" * 8_193]},
     ],
 )
@@ -121,6 +131,8 @@ def test_no_filter_is_an_error_that_names_the_way_without(value: Any) -> None:
         ("aws", [ACCOUNT, "1111-2222-3333"]),
         ("aws", ["11112222333"]),
         ("aws", ["1111222233334"]),
+        ("aws", Broken()),
+        ("aws", itertools.repeat(ACCOUNT)),
         ("aws", ["١١١١٢٢٢٢٣٣٣٣"]),
     ],
 )
@@ -136,7 +148,9 @@ def test_filters_are_values() -> None:
         OURS.partition = "aws-cn"  # type: ignore[misc]
 
 
-@pytest.mark.parametrize("regions", ["eu-west-1", 1, [], [""], [None], ["eu-west-1\n"]])
+@pytest.mark.parametrize(
+    "regions", ["eu-west-1", 1, [], [""], [None], ["eu-west-1\n"], itertools.repeat("eu-west-1"), Broken()]
+)
 def test_regions_are_names_of_regions(regions: Any) -> None:
     for make in (
         lambda: KmsDiscoveryKeyring(OURS, regions=regions),

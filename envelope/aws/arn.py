@@ -5,13 +5,25 @@ Source: AWS Encryption SDK specification, framework/aws-kms/aws-kms-key-arn.md a
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 from typing import Self
 
-__all__ = ["KeyArn"]
+__all__ = ["KeyArn", "is_region"]
 
 _MAX_CHARACTERS = 2_048
 """KMS takes no longer key identifier (service model: KeyIdType)."""
+
+_REGION = re.compile(r"[a-z]{2,20}(-[a-z]{1,20}){1,3}-[0-9]{1,3}")
+"""us-east-1, us-gov-west-1, eusc-de-east-1: every region of AWS has such a name."""
+
+
+def is_region(text: str) -> bool:
+    """Whether it is formed like the name of a region.
+
+    A region becomes part of a host name, and a message may choose it: ``kms.s3.amazonaws.com`` is no endpoint of KMS.
+    """
+    return _REGION.fullmatch(text) is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +41,8 @@ class KeyArn:
         """The parts of an ARN. Anybody may have written it: a message names its keys.
 
         Raises:
-            ValueError: not an ARN of KMS, a part is missing or empty, or a character that no ARN has.
+            ValueError: not an ARN of KMS, a part is missing or empty, a character that no ARN has, or a region that is
+                not named like one. The specification takes any text for a region; here it leads to a host.
         """
         if len(text) > _MAX_CHARACTERS or not (text.isascii() and text.isprintable()) or " " in text:
             raise ValueError("not an ARN of a KMS key")
@@ -39,6 +52,8 @@ class KeyArn:
             raise ValueError("not an ARN of a KMS key")
         if not (partition and region and account and resource_id):
             raise ValueError("not an ARN of a KMS key: a part of it is empty")
+        if not is_region(region):
+            raise ValueError("not an ARN of a KMS key: its region is not named like one")
         return cls(partition, region, account, resource_type, resource_id)
 
     def __str__(self) -> str:

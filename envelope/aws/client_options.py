@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from envelope.arguments import check_count, check_flag
 from envelope.errors import InvalidArgument
 
 if TYPE_CHECKING:
@@ -30,11 +31,11 @@ class ClientOptions:
     def __post_init__(self) -> None:
         if self.endpoint_url is not None:
             _check_endpoint_url(self.endpoint_url)
-        _check_flag("use_fips_endpoint", self.use_fips_endpoint)
-        _check_seconds("connect_timeout_s", self.connect_timeout_s)
-        _check_seconds("read_timeout_s", self.read_timeout_s)
+        check_flag("use_fips_endpoint", self.use_fips_endpoint)
+        _check_timeout("connect_timeout_s", self.connect_timeout_s)
+        _check_timeout("read_timeout_s", self.read_timeout_s)
         if self.max_attempts is not None:
-            _check_attempts(self.max_attempts)
+            check_count("max_attempts", self.max_attempts, 1, MOST_ATTEMPTS)
 
 
 def check_region(option: str, value: object) -> str:
@@ -78,24 +79,13 @@ def _check_endpoint_url(value: object) -> None:
     hint = 'for example "https://vpce-0123456789abcdef0.kms.eu-west-1.vpce.amazonaws.com"; http on loopback only'
     if not isinstance(value, str):
         raise InvalidArgument(f"endpoint_url must be text, not {type(value).__name__}", hint=hint)
-    if "@" in value or not is_private(value):
+    if not is_private(value):
         raise InvalidArgument(f"endpoint_url must be an https URL without user name, not {origin(value)!r}", hint=hint)
 
 
-def _check_flag(option: str, value: object) -> None:
-    if not isinstance(value, bool):
-        raise InvalidArgument(f"{option} must be True or False, not {type(value).__name__}")
-
-
-def _check_seconds(option: str, value: object) -> None:
+def _check_timeout(option: str, value: object) -> None:
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise InvalidArgument(f"{option} must be a number of seconds, not {type(value).__name__}")
     if not 0 < value <= MOST_SECONDS:  # neither is a NaN
-        raise InvalidArgument(f"{option} must be above 0 and at most {MOST_SECONDS} seconds, not {value:.6g}")
-
-
-def _check_attempts(value: object) -> None:
-    if type(value) is not int:
-        raise InvalidArgument(f"max_attempts must be a whole number, not {type(value).__name__}")
-    if not 1 <= value <= MOST_ATTEMPTS:
-        raise InvalidArgument(f"max_attempts must be 1 to {MOST_ATTEMPTS}, not {value:.6g}", hint="1 tries once")
+        shown = f"{value:.6g}" if isinstance(value, float) or value.bit_length() <= 64 else "a number that large"
+        raise InvalidArgument(f"{option} must be above 0 and at most {MOST_SECONDS} seconds, not {shown}")

@@ -10,18 +10,18 @@ import json
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import cache
 from io import BytesIO
 from typing import TYPE_CHECKING, Any, Literal
 
+from envelope.process_state import reset_in_children
+
 if TYPE_CHECKING:
     from botocore.awsrequest import AWSPreparedRequest, AWSResponse
+    from botocore.config import Config
 
 __all__ = ["Answer", "JsonAnswer", "NoAnswer", "NoAnswerKind", "client_answered_by"]
 
 NoAnswerKind = Literal["connection", "timeout"]
-
-_making_a_client = threading.Lock()  # a boto3 session is not safe for threads; its clients are
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,8 @@ Answer = Callable[[str, dict[str, Any]], JsonAnswer]
 def client_answered_by(service: str, region: str, answer: Answer, *, max_attempts: int = 1) -> Any:
     """A boto3 client of `service` in `region` whose every request goes to `answer`.
 
-    It reads neither environment nor configuration files: credentials are made up, the endpoint is the service's own.
+    No configuration of AWS reaches it, neither from the environment nor from files: credentials are made up, the
+    endpoint is the service's own, every other setting is botocore's default.
 
     Args:
         max_attempts: attempts in total. Between attempts botocore sleeps in real time.
@@ -56,10 +57,9 @@ def client_answered_by(service: str, region: str, answer: Answer, *, max_attempt
     from botocore.config import Config
 
     retries = {"mode": "standard", "total_max_attempts": max_attempts}
-    settings: dict[str, Any] = {"retries": retries, "ignore_configured_endpoint_urls": True}
-    made_up = dict.fromkeys(("aws_access_key_id", "aws_secret_access_key"), "made-up")
-    with _making_a_client:
-        client = _session().client(service, region_name=region, config=Config(**settings), **made_up)
+    # Endpoint URLs and proxies are looked up past the settings of the session.
+    settings: dict[str, Any] = {"retries": retries, "ignore_configured_endpoint_urls": True, "proxies": {}}
+    client = _session.client(service, region, Config(**settings))
 
     def before_send(request: AWSPreparedRequest, event_name: str, **_: object) -> AWSResponse:
         return _answered(answer, event_name.rpartition(".")[2], request)
@@ -68,22 +68,43 @@ def client_answered_by(service: str, region: str, answer: Answer, *, max_attempt
     return client
 
 
-@cache
-def _session() -> Any:
-    """One for all clients: it remembers the models of the services, which take long to read."""
+class _Session:
+    """One boto3 session for all clients: it remembers the models of the services, which take long to read."""
+
+    def __init__(self) -> None:
+        self._boto3_session: Any = None
+        self._lock = threading.Lock()  # a boto3 session is not safe for threads; its clients are
+        reset_in_children(self)
+
+    def client(self, service: str, region: str, config: Config) -> Any:
+        made_up = dict.fromkeys(("aws_access_key_id", "aws_secret_access_key"), "made-up")
+        with self._lock:
+            if self._boto3_session is None:
+                self._boto3_session = _unconfigured_session()
+            return self._boto3_session.client(service, region_name=region, config=config, **made_up)
+
+    def reset_after_fork(self) -> None:
+        if self._lock.locked():  # a thread of the parent is making a client, and will never finish it here
+            self._lock, self._boto3_session = threading.Lock(), None
+
+
+_session = _Session()
+
+
+def _unconfigured_session() -> Any:
+    """A session whose settings have neither a variable of the environment nor a place in a file, but a default."""
     import boto3
     import botocore.session
+    from botocore.loaders import Loader
 
-    nothing: tuple[None, None, None, None] = (None, None, None, None)  # no name, no variable, no default
-    settings = (
-        "profile",
-        "config_file",
-        "credentials_file",
-        "ca_bundle",
-        "use_fips_endpoint",
-        "use_dualstack_endpoint",
-    )
-    return boto3.Session(botocore_session=botocore.session.Session(session_vars=dict.fromkeys(settings, nothing)))
+    places = botocore.session.Session.SESSION_VARIABLES
+    defaults = {name: (None, None, default, convert) for name, (_, _, default, convert) in places.items()}
+    no_files = dict.fromkeys(("config_file", "credentials_file"), (None, None, None, None))
+    session: Any = botocore.session.Session(session_vars={**defaults, **no_files})
+    # The loader would also look for models in the home directory.
+    own_models = Loader(extra_search_paths=[Loader.BUILTIN_DATA_PATH], include_default_search_paths=False)
+    session.register_component("data_loader", own_models)
+    return boto3.Session(botocore_session=session)
 
 
 def _answered(answer: Answer, operation: str, request: AWSPreparedRequest) -> AWSResponse:

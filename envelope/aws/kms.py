@@ -5,7 +5,7 @@ Source: AWS KMS API reference and service model 2014-11-01; AWS Encryption SDK s
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -125,9 +125,7 @@ def describe_key(clients: Clients, key_id: str, region: str | None) -> KeyArn:
     """
     operation = "kms:DescribeKey"
     _count_call()
-    client = clients.client("kms", region)
-    response = call_service(client.describe_key, {"KeyId": key_id}, operation=operation, resource=key_id)
-    metadata = response.get("KeyMetadata")
+    metadata = _asked(clients.client("kms", region), operation, {"KeyId": key_id}).get("KeyMetadata")
     key = _parsed(metadata.get("Arn") if isinstance(metadata, Mapping) else None)
     if key is None or not key.is_key:
         _refuse(operation, "names no key ARN")
@@ -142,11 +140,27 @@ def _call(request: KmsRequest, key: KeyArn, operation: str, arguments: dict[str,
         arguments["GrantTokens"] = list(request.grant_tokens)
     client = request.clients.client("kms", key.region)
     _count_call()
-    method: Callable[..., Mapping[str, Any]] = getattr(client, _METHODS[operation])
-    return call_service(method, arguments, operation=operation, resource=str(key))
+    return _asked(client, operation, arguments)
 
 
-_METHODS = {"kms:GenerateDataKey": "generate_data_key", "kms:Encrypt": "encrypt", "kms:Decrypt": "decrypt"}
+_METHODS = {
+    "kms:GenerateDataKey": "generate_data_key",
+    "kms:Encrypt": "encrypt",
+    "kms:Decrypt": "decrypt",
+    "kms:DescribeKey": "describe_key",
+}
+
+
+def _asked(client: Any, operation: str, arguments: Mapping[str, object]) -> Mapping[str, Any]:
+    """What a client answers. botocore's gives a dict; a stand-in that a caller made may lack the method, or more."""
+
+    def call() -> object:
+        return getattr(client, _METHODS[operation])(**arguments)
+
+    response = call_service(call, {}, operation=operation, resource=str(arguments["KeyId"]))
+    if not isinstance(response, Mapping):
+        _refuse(operation, f"is no mapping but {type(response).__name__}")
+    return response
 
 
 def _count_call() -> None:

@@ -188,11 +188,24 @@ EXCEPTIONS: Mapping[str, Meaning] = {
     "ConfigNotFound": _WRONG_CONFIGURATION,
     "InvalidConfigError": _misconfigured(
         "the AWS configuration is not valid",
-        "check the profile and the environment; AWS_CA_BUNDLE and REQUESTS_CA_BUNDLE must name a file, or be unset",
+        "check the profile and the AWS variables; AWS_CA_BUNDLE and REQUESTS_CA_BUNDLE must name a file, or be unset",
     ),
-    "InvalidRetryConfigurationError": _misconfigured("the retries are not valid", "check AWS_MAX_ATTEMPTS, a number"),
+    "InvalidRetryConfigurationError": _misconfigured(
+        "the retries are not valid", "check AWS_MAX_ATTEMPTS, and max_attempts in the profile: 1 tries once"
+    ),
+    "InvalidSTSRegionalEndpointsConfigError": _misconfigured(
+        "the setting of the STS endpoints is not valid",
+        "check AWS_STS_REGIONAL_ENDPOINTS, and sts_regional_endpoints in the profile: regional, legacy, or not set",
+    ),
+    "InvalidChecksumConfigError": _misconfigured(
+        "the setting of the checksums is not valid",
+        "check AWS_REQUEST_CHECKSUM_CALCULATION and AWS_RESPONSE_CHECKSUM_VALIDATION, and their like in the profile: "
+        "when_supported, when_required, or not set",
+    ),
     "InvalidProxiesConfigError": _WRONG_CONFIGURATION,
-    "InvalidDefaultsMode": _WRONG_CONFIGURATION,
+    "InvalidDefaultsMode": _misconfigured(
+        "the mode of defaults is not valid", "check AWS_DEFAULTS_MODE, and defaults_mode in the profile"
+    ),
     "UnknownSignatureVersionError": _WRONG_CONFIGURATION,
     "MissingDependencyException": _misconfigured("botocore lacks a library", "pip install 'botocore[crt]'"),
     "NoRegionError": _NO_REGION,
@@ -235,8 +248,23 @@ _UNKNOWN = _wrong_state("the call failed", "look up the error code")
 _NOT_AN_ANSWER = _wrong_state("the call failed in an unforeseen way", "please report this as a bug")
 
 # An exception of these quotes the request in its text, with keys and values of the encryption context.
-_QUOTES_THE_REQUEST = frozenset(
-    {"ParamValidationError", "ValidationError", "ValidationException", "SerializationException"}
+_QUOTES_THE_REQUEST = frozenset({"ParamValidationError", "ValidationError"})
+
+# The texts that come with these codes are about the key or the service. Those of others may quote the request:
+# validation its parameters, a signature that does not fit its headers with the session token, a denial what was asked.
+_QUOTES_NO_REQUEST = frozenset(
+    {
+        "DependencyTimeoutException",
+        "DisabledException",
+        "IncorrectKeyException",
+        "InvalidCiphertextException",
+        "InvalidKeyUsageException",
+        "KMSInternalException",
+        "KMSInvalidStateException",
+        "KeyUnavailableException",
+        "NotFoundException",
+        "ThrottlingException",
+    }
 )
 
 _TOKEN = re.compile(r"[A-Za-z0-9_.:-]{1,100}")
@@ -272,7 +300,7 @@ def _answered(
     if meaning is _DENIED:
         hint = _who_was_denied(str(details.get("Message", ""))) or hint
     failure = _failure(meaning, hint, operation, resource, code=code, request_id=request_id)
-    return failure, None if code in _QUOTES_THE_REQUEST else error
+    return failure, error if code in _QUOTES_NO_REQUEST else None
 
 
 def _failure(meaning: Meaning, hint: str, operation: str, resource: str, *, code: str, request_id: str) -> AwsError:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from threading import Lock
+from threading import RLock
 from typing import TYPE_CHECKING, Any
 
 from envelope.aws.arn import KeyArn
@@ -28,8 +28,10 @@ class Aws:
     every other program that uses boto3; the options here come on top. boto3 is imported by the first call.
 
     The defaults of the timeouts suit a caller who waits. KMS answers within some 10 ms, so that 2 s to connect and 5 s
-    for an answer mean that something is broken. Three attempts take 21 s at the very worst, and up to 3 s of pauses
-    between them; boto3 by itself would wait for minutes.
+    of silence mean that something is broken. Against a silent host, three attempts take up to 21 s and up to 3 s
+    of pauses between them; boto3 by itself would wait for minutes. No option bounds a whole call: each address of a
+    host has the connect timeout to itself, each packet of an answer begins the read timeout anew, and resolving names
+    and fetching credentials come on top, with the time limits of the system and of the credentials' source.
 
     Args:
         session: a boto3 session; the default configuration by default. It must not be used to make clients elsewhere at
@@ -37,12 +39,15 @@ class Aws:
         region: where services are called that no ARN names a region for; the session's by default.
         endpoint_url: one URL for every service and region, like that of a VPC endpoint; https, or http on loopback.
         use_fips_endpoint: use FIPS endpoints even if the configuration does not ask for them.
-        connect_timeout_s: for each attempt, above 0 to 900.
+        connect_timeout_s: for each address that is tried in an attempt, above 0 to 900.
         read_timeout_s: between two packets of an answer, above 0 to 900.
-        max_attempts: how often one call is sent, 1 to 20; what AWS_MAX_ATTEMPTS or the profile says, else 3. The pauses
-            between them grow, with jitter (botocore's standard mode; adaptive where that is configured).
+        max_attempts: how often one call is sent, 1 to 20; what AWS_MAX_ATTEMPTS or the profile says, else 3, and never
+            more than 20. The pauses between them grow, with jitter (botocore's standard mode; adaptive where that is
+            configured).
         client_for_region: makes the boto3 client of KMS for a region, with whatever settings. It is called once for
-            each region, and again in a forked child. Endpoint and certificates are checked as here.
+            each region, and again in a forked child; by one thread at a time, and others wait, so it must not wait for
+            a thread that needs this `Aws`. It may use this `Aws` itself, as for STS. Endpoint and certificates are
+            checked as here.
 
     Raises:
         InvalidArgument: an option of the wrong type or out of range, or options that exclude one another.
@@ -54,6 +59,7 @@ class Aws:
         "_clients",
         "_given_session",
         "_lock",
+        "_making",
         "_options",
         "_region",
         "_session",
@@ -88,7 +94,8 @@ class Aws:
 
     def reset_after_fork(self) -> None:
         """Forget clients, connections and the lock, which a forked child must not share with its parent."""
-        self._lock = Lock()
+        self._lock = RLock()  # `client_for_region` may come back for a client of another service
+        self._making: set[tuple[str, str | None]] = set()
         self._clients: dict[tuple[str, str | None], Any] = {}
         self._session = self._given_session
 
@@ -128,11 +135,24 @@ class Aws:
         with self._lock:  # making clients is not safe between threads; using them is
             client = self._clients.get(key)
             if client is None:
-                client = self._made_client(*key)
+                client = self._made_once(key)
                 if len(self._clients) >= MAX_CLIENTS:
                     del self._clients[next(iter(self._clients))]
                 self._clients[key] = client
         return client
+
+    def _made_once(self, key: tuple[str, str | None]) -> Any:
+        """Make a client; whoever calls holds the lock."""
+        if key in self._making:
+            raise InvalidArgument(
+                f"client_for_region({key[1]!r}) asks for the very client that it is to make",
+                hint='make the client with a boto3 session: session.client("kms", region_name=region)',
+            )
+        self._making.add(key)
+        try:
+            return self._made_client(*key)
+        finally:
+            self._making.discard(key)
 
     def _made_client(self, service: str, region: str | None) -> Any:
         from envelope.aws.clients import injected_client, made_client, new_session

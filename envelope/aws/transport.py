@@ -2,21 +2,35 @@
 
 from __future__ import annotations
 
+import re
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from envelope.errors import AwsMisconfigured
 
 __all__ = ["check_transport", "is_private", "origin"]
 
+_PLAIN_URL = re.compile(
+    r"(?P<scheme>https?)://(?P<host>[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?(/[A-Za-z0-9._~!$&'()*+,;=:%/-]*)?",
+    re.IGNORECASE | re.ASCII,
+)
+"""A URL that every parser reads alike. With an ``@``, a backslash or a line break in it, urllib and urllib3, which
+opens the connection, find different hosts."""
+
 
 def check_transport(client: Any) -> None:
     """Raise `AwsMisconfigured` if a boto3 client would send keys in the clear, or to whoever claims to be AWS."""
-    url: str = client.meta.endpoint_url
+    url: object = client.meta.endpoint_url
     # botocore offers no public way to ask. The tests notice if the names change.
     http_session = getattr(getattr(client, "_endpoint", None), "http_session", None)
+    if not isinstance(url, str) or _PLAIN_URL.fullmatch(url) is None:
+        raise _insecure(
+            "the endpoint is not a plain URL: scheme, host, port and path in ASCII, without user name, query, spaces "
+            "and backslashes",
+            hint="check AWS_ENDPOINT_URL, AWS_ENDPOINT_URL_KMS and endpoint_url in the profile; for example "
+            "https://kms.eu-west-1.amazonaws.com",
+        )
     if not is_private(url):
         raise _insecure(
             f"the endpoint {origin(url)} has no TLS",
@@ -40,14 +54,13 @@ def check_transport(client: Any) -> None:
 
 def is_private(url: str) -> bool:
     """Whether nobody on a network can read what is sent there: https, or http on loopback."""
+    parts = _PLAIN_URL.fullmatch(url)
+    if parts is None or parts["scheme"].lower() == "https":
+        return parts is not None
+    host = parts["host"].lower()
     try:
-        parts = urlsplit(url)
-        if parts.scheme == "https":
-            return bool(parts.hostname)
-        return parts.scheme == "http" and (
-            parts.hostname == "localhost" or ip_address(parts.hostname or "").is_loopback
-        )
-    except ValueError:  # no URL, or a host that is no address
+        return host == "localhost" or ip_address(host.strip("[]")).is_loopback
+    except ValueError:  # a name
         return False
 
 

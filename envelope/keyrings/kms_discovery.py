@@ -13,11 +13,15 @@ from envelope.aws.arn import KeyArn
 from envelope.aws.client_options import check_region
 from envelope.aws.session import Aws
 from envelope.errors import InvalidArgument
-from envelope.keyrings.kms_wrapping import key_arn_in, make_caller, unwrap_by_calls
+from envelope.keyrings.kms_wrapping import key_arn_in, listed, make_caller, unwrap_by_calls
 from envelope.keyrings.protocol import UnwrapRefused
 from envelope.materials import DataKey, EncryptedDataKey, UnwrappedDataKey, UnwrapRequest, WrapRequest
 
 __all__ = ["DiscoveryFilter", "KmsDiscoveryKeyring"]
+
+MAX_ACCOUNTS = 100_000
+MAX_REGIONS = 1_000
+"""More than an organization and AWS have; a generator that does not end is no list."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,18 +42,11 @@ class DiscoveryFilter:
     def __post_init__(self) -> None:
         if not _is_partition(self.partition):
             raise InvalidArgument("partition must be the name of a partition", hint='"aws" for most accounts')
-        if isinstance(self.account_ids, str) or not isinstance(self.account_ids, Iterable):
-            raise InvalidArgument(
-                f"account_ids must be several texts, not {type(self.account_ids).__name__}",
-                hint='for example DiscoveryFilter("aws", ["111122223333"])',
-            )
-        accounts = tuple(self.account_ids)
+        hint = 'for example DiscoveryFilter("aws", ["111122223333"])'
+        accounts = listed("account_ids", self.account_ids, most=MAX_ACCOUNTS, hint=hint)
         if not accounts or not all(map(_is_account, accounts)):
-            raise InvalidArgument(
-                "account_ids must list one or more account ids of 12 digits as text",
-                hint='for example DiscoveryFilter("aws", ["111122223333"])',
-            )
-        object.__setattr__(self, "account_ids", tuple(sorted(set(accounts))))
+            raise InvalidArgument("account_ids must list one or more account ids of 12 digits as text", hint=hint)
+        object.__setattr__(self, "account_ids", tuple(sorted(set(map(str, accounts)))))
 
     def admits(self, key: KeyArn) -> bool:
         """Whether this key may be asked."""
@@ -170,9 +167,8 @@ def wraps_nothing(keyring: str) -> InvalidArgument:
 def _check_regions(regions: object) -> tuple[str, ...] | None:
     if regions is None:
         return None
-    if isinstance(regions, str) or not isinstance(regions, Iterable):
-        raise InvalidArgument(f"regions must be several names, not {type(regions).__name__}", hint='["eu-west-1"]')
-    checked = tuple(dict.fromkeys(check_region("each of regions", region) for region in regions))
+    names = listed("regions", regions, most=MAX_REGIONS, hint='["eu-west-1"]')
+    checked = tuple(dict.fromkeys(check_region("each of regions", name) for name in names))
     if not checked:
         raise InvalidArgument("regions is empty: no key could be asked", hint="leave it out, or name a region")
     return checked

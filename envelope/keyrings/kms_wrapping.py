@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from itertools import islice
+from typing import TypeGuard
 
 from envelope.aws.arn import KeyArn
 from envelope.aws.kms import KmsRequest, decrypt, encrypt, generate_data_key
@@ -20,6 +22,7 @@ __all__ = [
     "KmsCaller",
     "check_key_arns",
     "key_arn_in",
+    "listed",
     "make_caller",
     "unwrap_by_calls",
     "wrap_by_calls",
@@ -50,14 +53,29 @@ def make_caller(aws: object, grant_tokens: object) -> KmsCaller:
         raise InvalidArgument(
             f"aws must be an Aws, not {type(aws).__name__}", hint='for example Aws(region="eu-west-1")'
         )
-    if isinstance(grant_tokens, str) or not isinstance(grant_tokens, Iterable):
-        raise InvalidArgument(f"grant_tokens must be several texts, not {type(grant_tokens).__name__}", hint="[token]")
-    tokens = tuple(grant_tokens)
-    if len(tokens) > MAX_GRANT_TOKENS:
-        raise InvalidArgument(f"grant_tokens has {len(tokens)} tokens; KMS takes up to {MAX_GRANT_TOKENS}")
-    if not all(isinstance(token, str) and 1 <= len(token) <= MAX_GRANT_TOKEN_CHARACTERS for token in tokens):
+    tokens = listed("grant_tokens", grant_tokens, most=MAX_GRANT_TOKENS, hint="[token]")
+    if not _are_grant_tokens(tokens):
         raise InvalidArgument(f"each of grant_tokens must be text of 1 to {MAX_GRANT_TOKEN_CHARACTERS:,} characters")
     return KmsCaller(Aws() if aws is None else aws, tokens)
+
+
+def _are_grant_tokens(values: tuple[object, ...]) -> TypeGuard[tuple[str, ...]]:
+    return all(isinstance(value, str) and 1 <= len(value) <= MAX_GRANT_TOKEN_CHARACTERS for value in values)
+
+
+def listed(option: str, values: object, *, most: int, hint: str) -> tuple[object, ...]:
+    """What an option lists, or `InvalidArgument`: it is a single text or no list, longer than `most`, or raises."""
+    if isinstance(values, str) or not isinstance(values, Iterable):
+        raise InvalidArgument(f"{option} must be several texts, not {type(values).__name__}", hint=hint)
+    try:
+        found = tuple(islice(values, most + 1))
+    except Exception as error:
+        raise InvalidArgument(
+            f"{option} could not be read: it raised {type(error).__name__}", hint="the exception is chained"
+        ) from error
+    if len(found) > most:
+        raise InvalidArgument(f"{option} lists more than {most:,}", hint=hint)
+    return found
 
 
 def check_key_arns(key_arns: tuple[object, ...]) -> tuple[KeyArn, ...]:

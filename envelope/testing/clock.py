@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 
 from envelope.errors import InvalidArgument
+from envelope.process_state import reset_in_children
 
 __all__ = ["FakeClock"]
 
@@ -12,6 +13,9 @@ NEW_YEAR_2026_S = 1_767_225_600.0
 """2026-01-01T00:00:00Z as seconds since 1970."""
 
 DEFAULT_PATIENCE_S = 10.0
+MOST_S = 1e12
+"""Some 30,000 years at a time."""
+
 _NS = 1_000_000_000
 
 
@@ -19,19 +23,28 @@ class FakeClock:
     """Seconds that pass when `advance` says so. Safe for threads.
 
     It is both clocks of a program: its seconds never go back, and counted from 1970 they are a date. It counts whole
-    nanoseconds, so that many short steps are as long as the sleep that waits for them.
+    nanoseconds, so that many short steps are as long as the sleep that waits for them. A forked child has a clock of
+    its own that shows the same time, and nobody sleeps there yet.
 
     Args:
         start_s: the time it shows first; 2026-01-01T00:00:00Z unless another is given.
+
+    Raises:
+        InvalidArgument: seconds, here and in the methods, that are no number up to 10^12.
     """
 
     def __init__(self, start_s: float = NEW_YEAR_2026_S) -> None:
-        self._now_ns = _nanoseconds(start_s)
-        self._sleepers = 0
-        self._changed = threading.Condition()
+        self._now_ns = _nanoseconds("start_s", start_s)
+        self.reset_after_fork()
+        reset_in_children(self)
 
     def __repr__(self) -> str:
         return f"FakeClock({self.now()!r}, sleepers={self.sleepers})"
+
+    def reset_after_fork(self) -> None:
+        """Forget the sleeping threads, and the lock that one of them may hold: they do not exist in a forked child."""
+        self._sleepers = 0
+        self._changed = threading.Condition()
 
     def __call__(self) -> float:
         """The same as `now`: the clock can be given wherever ``time.monotonic`` can."""
@@ -54,10 +67,11 @@ class FakeClock:
         Raises:
             InvalidArgument: the time would go back.
         """
-        if seconds < 0:
+        step_ns = _nanoseconds("seconds", seconds)
+        if step_ns < 0:
             raise InvalidArgument(f"a clock goes forward only, not by {seconds!r} s")
         with self._changed:
-            self._now_ns += _nanoseconds(seconds)
+            self._now_ns += step_ns
             self._changed.notify_all()
 
     def sleep(self, seconds: float) -> None:
@@ -65,8 +79,9 @@ class FakeClock:
 
         Nothing to wait for if `seconds` is not above zero.
         """
+        length_ns = _nanoseconds("seconds", seconds)
         with self._changed:
-            wakes_at_ns = self._now_ns + _nanoseconds(seconds)
+            wakes_at_ns = self._now_ns + length_ns
             if wakes_at_ns <= self._now_ns:
                 return
             self._sleepers += 1
@@ -88,5 +103,9 @@ class FakeClock:
                 raise TimeoutError(f"{self._sleepers} threads sleep, not {count}, after {timeout_s:g} s")
 
 
-def _nanoseconds(seconds: float) -> int:
+def _nanoseconds(option: str, seconds: object) -> int:
+    if isinstance(seconds, bool) or not isinstance(seconds, (int, float)):
+        raise InvalidArgument(f"{option} must be a number of seconds, not {type(seconds).__name__}")
+    if not -MOST_S <= seconds <= MOST_S:  # neither is a NaN
+        raise InvalidArgument(f"{option} must be a number of seconds up to {MOST_S:.0e} either way")
     return round(seconds * _NS)

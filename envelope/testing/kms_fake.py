@@ -11,9 +11,13 @@ from collections.abc import Callable, Iterator, Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
+from envelope.arguments import check_count, check_function
+from envelope.aws.arn import is_region
+from envelope.aws.client_options import MOST_ATTEMPTS, check_region
 from envelope.aws.in_process import JsonAnswer, NoAnswer, NoAnswerKind, client_answered_by
 from envelope.errors import InvalidArgument
-from envelope.testing.clock import FakeClock
+from envelope.process_state import reset_in_children
+from envelope.testing.clock import MOST_S, FakeClock
 from envelope.testing.kms_access import Call
 from envelope.testing.kms_calls import KmsCall
 from envelope.testing.kms_faults import KmsFault
@@ -22,7 +26,7 @@ from envelope.testing.kms_keys import partition_of
 from envelope.testing.kms_policy import Caller, parse_policy
 from envelope.testing.kms_service import perform
 from envelope.testing.kms_state import KmsState
-from envelope.testing.kms_trouble import Trouble, planned_failure
+from envelope.testing.kms_trouble import Trouble, check_texts, planned_failure
 
 if TYPE_CHECKING:
     from mypy_boto3_kms import KMSClient
@@ -41,6 +45,8 @@ Latency = float | Callable[[str, str], float]
 class FakeKms:
     """AWS KMS as it behaves, in memory, for all regions and accounts. Safe for threads.
 
+    A forked child goes on with a copy of it.
+
     Its clients are real boto3 clients, answered in this process. It has symmetric keys, their states, aliases, grants,
     policies, rotation and multi-Region keys; what it does not have, it refuses. docs/testing.md tells more.
 
@@ -53,6 +59,9 @@ class FakeKms:
 
     Attributes:
         latency_s: can be set at any time, for the calls after that.
+
+    Raises:
+        InvalidArgument: an option of the wrong type, here and in the methods.
     """
 
     def __init__(
@@ -63,14 +72,25 @@ class FakeKms:
         grant_delay_s: float = GRANT_DELAY_S,
         random_bytes: Callable[[int], bytes] = os.urandom,
     ) -> None:
+        given: object = clock
+        if given is not None and not isinstance(given, FakeClock):
+            raise InvalidArgument(f"clock must be a FakeClock, not {type(given).__name__}")
+        _check_delay("grant_delay_s", grant_delay_s)
+        check_function("random_bytes", random_bytes)
         self.clock = FakeClock() if clock is None else clock
         self.latency_s = latency_s
         self._state = KmsState(self.clock.now, random_bytes, grant_delay_s)
         self._trouble = Trouble(self.clock.now)
         self._calls: list[KmsCall] = []
+        self.reset_after_fork()
+        reset_in_children(self)
+
+    def reset_after_fork(self) -> None:
+        """Forget clients and locks, which threads of the parent may use just now, and the calls that wait there."""
         self._in_flight = 0
         self._clients: dict[tuple[str, str, int], Any] = {}
         self._lock = threading.RLock()
+        self._trouble.lock = threading.Lock()
 
     def __repr__(self) -> str:
         with self._lock:
@@ -95,8 +115,10 @@ class FakeKms:
             max_attempts: attempts in total. One by default, because botocore sleeps in real time between attempts.
 
         Raises:
-            InvalidArgument: the principal is no ARN of IAM or STS, or is of another account than `account`.
+            InvalidArgument: the principal is no ARN of IAM or STS, or is of another account than `account`; the region
+                is not named like one.
         """
+        check_count("max_attempts", max_attempts, 1, MOST_ATTEMPTS)
         caller = _caller(region, account, principal)
         with self._lock:
             name = (region, caller.principal, max_attempts)
@@ -167,12 +189,15 @@ class FakeKms:
         Raises:
             InvalidArgument: something in it is not known to the fake.
         """
+        caller = _caller(DEFAULT_REGION, None, principal)
         try:
             parsed = parse_policy(json.dumps(policy), has_principals=False)
         except KmsFault as fault:
             raise InvalidArgument(f"the identity policy cannot be used: {fault.message}") from fault
+        except (TypeError, ValueError, RecursionError) as error:
+            raise InvalidArgument(f"the identity policy is no JSON: {type(error).__name__}") from error
         with self._lock:
-            self._state.identity_policies[_caller(DEFAULT_REGION, None, principal).identity] = parsed
+            self._state.identity_policies[caller.identity] = parsed
 
     def import_key_material(self, key_arn: str, material: bytes, *, valid_to_s: float | None = None) -> None:
         """Import material into a key that was created with ``Origin="EXTERNAL"``.
@@ -211,7 +236,7 @@ class FakeKms:
             http_status: the one that goes with the code unless another is given.
 
         Raises:
-            InvalidArgument: neither or both of `code` and `error`, or less than one time.
+            InvalidArgument: neither or both of `code` and `error`, less than one time, or an option of the wrong type.
         """
         self._trouble.plan(
             planned_failure(
@@ -283,7 +308,15 @@ class FakeKms:
             self._calls.append(logged)
 
 
+def _check_delay(option: str, value: object) -> None:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= MOST_S:
+        raise InvalidArgument(f"{option} must be a number of seconds, 0 or more")
+
+
 def _caller(region: str, account: str | None, principal: str | None) -> Caller:
+    check_texts(account=account, principal=principal)
+    if not is_region(check_region("region", region)):
+        raise InvalidArgument(f"region must be the name of a region, not {region!r:.100}", hint='"eu-west-1"')
     if principal is None:
         account = DEFAULT_ACCOUNT if account is None else account
         return Caller(f"arn:{partition_of(region)}:iam::{account}:role/application", account, region)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import NoneType
+
 from envelope.errors import InvalidArgument
 from envelope.testing.kms_keys import KmsKey, Material
 from envelope.testing.kms_state import KmsState
@@ -17,6 +19,12 @@ def import_key_material(state: KmsState, key_arn: str, secret: bytes, valid_to_s
     Raises:
         InvalidArgument: no such key, a key of another origin or pending deletion, or other material.
     """
+    given: object = secret
+    if not isinstance(given, bytes):
+        raise InvalidArgument(f"key material must be bytes, not {type(given).__name__}")
+    expiry: object = valid_to_s
+    if isinstance(expiry, bool) or not isinstance(expiry, (int, float, NoneType)):
+        raise InvalidArgument(f"valid_to_s must be a number of seconds, not {type(expiry).__name__}")
     key = next((key for key in state.keys.values() if key.arn == key_arn), None)
     if key is None or key.shared.origin != "EXTERNAL":
         raise InvalidArgument(f"{key_arn} is no key for imported material", hint='CreateKey with Origin="EXTERNAL"')

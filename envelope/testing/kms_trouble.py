@@ -7,13 +7,17 @@ import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
+from envelope.arguments import check_count
 from envelope.aws.in_process import NoAnswer, NoAnswerKind
 from envelope.errors import InvalidArgument
 from envelope.testing.kms_faults import KmsFault
 
-__all__ = ["Bucket", "Trouble", "planned_failure"]
+__all__ = ["Bucket", "Trouble", "check_texts", "planned_failure"]
 
 Failure = KmsFault | NoAnswer
+
+MOST_TIMES = 1_000_000_000
+MOST_CALLS = 1_000_000_000
 
 
 @dataclass(slots=True)
@@ -47,7 +51,7 @@ class Planned:
 
 @dataclass(slots=True)
 class Trouble:
-    """All that was asked for. Safe for threads."""
+    """All that was asked for. Safe for threads; whoever owns it gives it a new lock in a forked child."""
 
     now: Callable[[], float]
     planned: list[Planned] = field(default_factory=list)
@@ -62,8 +66,10 @@ class Trouble:
 
     def throttle(self, calls_per_s: float | None, burst: float | None) -> None:
         """Let so many calls a second pass in each region of each account; None lets all pass."""
-        if calls_per_s is not None and calls_per_s <= 0:
-            raise InvalidArgument(f"calls_per_s must be above 0, not {calls_per_s!r}", hint="an outage stops all calls")
+        if calls_per_s is not None:
+            _check_rate("calls_per_s", calls_per_s)
+        if burst is not None:
+            _check_rate("burst", burst)
         with self.lock:
             self.rate = None if calls_per_s is None else (calls_per_s, max(1, burst or calls_per_s))
             self.buckets.clear()
@@ -124,19 +130,37 @@ def planned_failure(
     """Check what was asked for.
 
     Raises:
-        InvalidArgument: neither or both of `code` and `error`, or less than one time.
+        InvalidArgument: neither or both of `code` and `error`, less than one time, or an option of the wrong type.
     """
+    check_texts(operation=operation, region=region, code=code, message=message)
     if (code is None) == (error is None):
         raise InvalidArgument("a failure needs either a code or an error", hint='code="KMSInternalException"')
     if error not in (None, "connection", "timeout"):
         raise InvalidArgument(f'error must be "connection" or "timeout", not {error!r}')
-    if times < 1:
-        raise InvalidArgument(f"times must be at least 1, not {times!r}")
+    check_count("times", times, 1, MOST_TIMES)
+    if http_status is not None:
+        check_count("http_status", http_status, 400, 599)
 
     def failure() -> Failure:
         return KmsFault(code, message, http_status=http_status) if code is not None else NoAnswer(error or "timeout")
 
     return Planned(operation, region, failure, times)
+
+
+def check_texts(**options: object) -> None:
+    """Raise `InvalidArgument` if one of these is neither text nor None."""
+    for option, value in options.items():
+        if value is not None and not isinstance(value, str):
+            raise InvalidArgument(f"{option} must be text, not {type(value).__name__}")
+
+
+def _check_rate(option: str, value: object) -> None:
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise InvalidArgument(f"{option} must be a number, not {type(value).__name__}")
+    if not 0 < value <= MOST_CALLS:  # neither is a NaN
+        raise InvalidArgument(
+            f"{option} must be above 0 and up to {MOST_CALLS:,}", hint="an outage stops all calls, None ends throttling"
+        )
 
 
 def _is_about(planned: Planned, operation: str, region: str) -> bool:
