@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -26,6 +27,7 @@ from envelope import (
     WrapRequest,
     describe,
 )
+from envelope.crypto.ecdsa import SigningKey
 from tests.crafted_messages import Crafted, Key, pairs
 from tests.keyrings_for_tests import (
     ALL_SUITES,
@@ -360,3 +362,25 @@ def test_a_keyring_can_be_used_by_itself() -> None:
     assert keyring.unwrap(request).plaintext == DATA_KEY
     with pytest.raises(KeyUnavailable):
         keyring.unwrap(REQUEST)
+
+
+class Counts(FixedKeyring):
+    """A keyring that counts messages, and forgets what goes with that."""
+
+    def __init__(self, signing_key: Any) -> None:
+        super().__init__()
+        self.signing_key = signing_key
+
+    def wrap_for(self, request: WrapRequest, plaintext_bytes: int) -> DataKey:
+        return replace(self.wrap(request), signing_key=self.signing_key)
+
+    def wrap_stream(self, request: WrapRequest, least_bytes: int) -> DataKey:
+        return self.wrap_for(request, least_bytes)
+
+
+def test_a_keyring_that_counts_has_to_give_a_signing_key_for_signed_messages_and_no_others() -> None:
+    signed = Suite.AES_256_GCM_HKDF_SHA512_COMMIT_KEY_ECDSA_P384
+    with pytest.raises(KeyUnavailable, match="gave no signing key"):
+        Client(Counts(None)).encrypt(b"", suite=signed)
+    with pytest.raises(KeyUnavailable, match="gave a signing key"):
+        Client(Counts(SigningKey("P-384"))).encrypting_writer(io.BytesIO())

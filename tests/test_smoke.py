@@ -43,6 +43,7 @@ def test_both_packages_are_typed() -> None:
 
 
 def test_every_public_name_is_there() -> None:
+    assert set(envelope.__all__) <= set(dir(envelope))
     assert sorted(envelope.__all__) == sorted(set(envelope.__all__))
     assert all(hasattr(envelope, name) for name in envelope.__all__)
 
