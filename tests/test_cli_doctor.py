@@ -233,6 +233,18 @@ def test_findings_about_a_kms_key_name_each_operation() -> None:
     assert APPLICATION not in found[1].hint
 
 
+def test_a_key_that_is_not_there_is_a_failure_and_a_service_that_is_not_there_leaves_it_unknown() -> None:
+    fake = FakeKms()
+    arn = key_for_reader(fake, DECRYPT)
+    settings = KeySettings(aws=fake.aws)
+    missing = list(word_findings(arn.rpartition("/")[0] + "/missing", settings, {}, is_kms=True))
+    assert [finding.state for finding in missing[1:]] == [State.FAILED, State.FAILED, State.UNKNOWN]
+    assert "there is no such key" in missing[1].text
+    with fake.outage("eu-west-1"):
+        found = list(word_findings(arn, settings, {}, is_kms=True))
+    assert [finding.state for finding in found[1:]] == [State.UNKNOWN] * 3
+
+
 @pytest.fixture
 def credentials(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIAMADEUP")

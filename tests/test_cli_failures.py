@@ -30,6 +30,7 @@ from envelope import (
 from envelope.cli.failure import described, exit_code_of, show_error, worst_of
 from envelope.cli.printable import printable
 from envelope.cli.wording import WORDING, in_words_of_the_command
+from tests.cli_for_tests import run_cli
 from tests.keyrings_for_tests import raw_aes
 
 ROOT = Path(__file__).parent.parent
@@ -210,3 +211,9 @@ def test_hints_name_options_where_the_library_names_arguments() -> None:
     hint = "if you trust the sender, raise max_encrypted_data_keys of the client"
     assert in_words_of_the_command(hint) == "if you trust the sender, give a larger --max-encrypted-data-keys"
     assert os.linesep not in in_words_of_the_command(hint)
+
+
+def test_a_hint_that_helps_only_programs_is_left_out(tmp_path: Path) -> None:
+    (tmp_path / "one.key").write_bytes(bytes(32))
+    ended = run_cli("verify", tmp_path / "missing", "-k", f"aes:tests/one@{tmp_path}/one.key")
+    assert (ended.status, ended.errors.count("\n")) == (1, 1), ended.errors

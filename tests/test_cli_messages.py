@@ -209,7 +209,10 @@ def test_metadata_is_written_with_the_outcome(size: int) -> None:
     assert read["input"] == str(Path("message").absolute())
     assert verified["output"] is None
     assert (skipped["status"], failed["status"]) == ("skipped", "failed")
-    assert "header" not in failed
+    assert {"header", "unwrapped_by"}.isdisjoint(failed)
+    assert "unwrapped_by" not in written
+    key = {"keyring": "RawAesKeyring('tests', 'one')", "provider_id": "tests", "key_name": "one"}
+    assert read["unwrapped_by"] == verified["unwrapped_by"] == rekeyed["unwrapped_by"] == key
     assert stat.S_IMODE(Path("log").stat().st_mode) == 0o600
     run_cli("verify", "message", "-k", AES, "--metadata", "log", "--overwrite-metadata")
     assert len(lines("log")) == 1

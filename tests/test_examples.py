@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.transcript_places import command_environment
+
 ROOT = Path(__file__).parent.parent
 DOCUMENTS = [ROOT / "README.md", *sorted(ROOT.glob("docs/**/*.md"))]
 
@@ -21,6 +23,17 @@ def test_an_example_runs(example: Path, tmp_path: Path) -> None:
     assert result.returncode == 0, result.stderr
     assert result.stdout
     assert not list(tmp_path.iterdir()), "an example leaves nothing behind"
+
+
+@pytest.mark.parametrize("example", sorted(ROOT.glob("examples/*.sh")), ids=lambda path: path.name)
+def test_a_shell_example_runs(example: Path, tmp_path: Path) -> None:
+    home, work = tmp_path / "home", tmp_path / "work"
+    work.mkdir()
+    environment = {**command_environment(home), "TMPDIR": str(home)}
+    result = subprocess.run([example], cwd=work, env=environment, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+    assert result.stdout
+    assert not [*work.iterdir(), *home.iterdir()], "an example leaves nothing behind"
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from envelope.cli.key_words import KeySettings, key_arns_of, keyring_of
 from envelope.cli.keystore_options import KeystoreSettings
 from envelope.cli.wording import in_words_of_the_command
-from envelope.errors import EnvelopeError
+from envelope.errors import AwsUnavailable, EnvelopeError
 
 if TYPE_CHECKING:
     from envelope.aws.dry_run import Permission
@@ -23,6 +23,9 @@ MOST_CLOCK_SKEW_S = 300
 """AWS refuses a request whose date is further off (IAM User Guide, "Signature Version 4")."""
 
 _SOON_S = 900
+
+NO_CIPHERTEXT = "NoCiphertext"
+"""The code of `permissions_on` for what it had nothing to ask with."""
 
 
 class State(Enum):
@@ -135,8 +138,9 @@ def _clock(ahead_s: float | None) -> Finding:
 def _permission(permission: Permission) -> Finding:
     if permission.is_allowed:
         return Finding(permission.operation, State.OK, "allowed")
-    state = State.UNKNOWN if permission.is_allowed is None else State.FAILED
     error = permission.error
+    was_asked = error is not None and not isinstance(error, AwsUnavailable) and error.code != NO_CIPHERTEXT
+    state = State.FAILED if was_asked else State.UNKNOWN
     return Finding(permission.operation, state, str(error or ""), "" if error is None else error.hint)
 
 

@@ -13,7 +13,7 @@ from typing import BinaryIO, Protocol, cast
 from envelope.cli.armor import BEGIN, Base64Writer, decoded, readable
 from envelope.cli.context_options import ExpectedContext
 from envelope.cli.inputs import STREAM, Job
-from envelope.cli.metadata import shown_header
+from envelope.cli.metadata import shown_message
 from envelope.cli.refusals import Watched, context_refused
 from envelope.cli.streams import Sink, Watch, opened_sink, opened_source
 from envelope.cli.target import TargetOptions
@@ -21,6 +21,7 @@ from envelope.client import Client, describe
 from envelope.context import RESERVED_PREFIX
 from envelope.decrypting_reader import DecryptingReader
 from envelope.errors import ContextMismatch
+from envelope.materials import UnwrappedBy
 from envelope.message.header import Header
 from envelope.suites import CommitmentPolicy, Suite
 
@@ -55,11 +56,24 @@ class TextForm:
         writer.finish()
 
 
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What is known of a message that was written or opened.
+
+    Attributes:
+        header: of the one that was written; of the one that was opened where none was. None if it is not at hand.
+        unwrapped_by: the keyring and the key that opened it; None for one that was written only.
+    """
+
+    header: Header | None
+    unwrapped_by: UnwrappedBy | None = None
+
+
 class Conversion(Protocol):
     """What happens between the two ends of a message."""
 
-    def __call__(self, source: FileIO, writing: BinaryIO, *, is_replaced: bool, is_small: bool) -> Header | None:
-        """Read all of `source`, write all of the result; return the header of the message where it is at hand.
+    def __call__(self, source: FileIO, writing: BinaryIO, *, is_replaced: bool, is_small: bool) -> Outcome:
+        """Read all of `source`, write all of the result; return what is known of the message.
 
         Args:
             source: stands at its start.
@@ -95,10 +109,10 @@ class MessageWork:
         with opened_source(job.source) as source:
             status = os.fstat(source.fileno())
             with opened_sink(job.target, self.target, status, watch) as sink, self.form.written(sink) as writing:
-                header = self.convert(
+                outcome = self.convert(
                     source, writing, is_replaced=sink.is_replaced, is_small=0 < job.size_bytes <= SMALL_BYTES
                 )
-        return {"header": shown_header(header)} if self.wants_header and header is not None else {}
+        return shown_message(outcome.header, outcome.unwrapped_by) if self.wants_header else {}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,11 +137,11 @@ class Encryption:
     decode: bool = False
     wants_header: bool = False
 
-    def __call__(self, source: FileIO, writing: BinaryIO, *, is_replaced: bool, is_small: bool) -> Header | None:  # noqa: ARG002
+    def __call__(self, source: FileIO, writing: BinaryIO, *, is_replaced: bool, is_small: bool) -> Outcome:  # noqa: ARG002
         """See `Conversion`."""
         plaintext = _whole(source) if is_small and not self.decode else None
         if plaintext is None:
-            return self.client.encrypt_stream(
+            header = self.client.encrypt_stream(
                 decoded(source) if self.decode else source,
                 writing,
                 self.context,
@@ -135,6 +149,7 @@ class Encryption:
                 frame_length_bytes=self.frame_length_bytes,
                 unstored_context_keys=self.unstored,
             )
+            return Outcome(header)
         message = self.client.encrypt(
             plaintext,
             self.context,
@@ -143,7 +158,7 @@ class Encryption:
             unstored_context_keys=self.unstored,
         )
         writing.write(message)
-        return describe(message).header if self.wants_header else None
+        return Outcome(describe(message).header if self.wants_header else None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -162,7 +177,7 @@ class Decryption:
     release_early: bool = False
     decode: bool = False
 
-    def __call__(self, source: FileIO, writing: BinaryIO, *, is_replaced: bool, is_small: bool) -> Header | None:
+    def __call__(self, source: FileIO, writing: BinaryIO, *, is_replaced: bool, is_small: bool) -> Outcome:
         """See `Conversion`."""
         message = _whole(source) if is_small and not self.decode else None
         if message is not None and not message.startswith((BEGIN[:1], b"A")):
@@ -170,12 +185,12 @@ class Decryption:
                 whole = self.client.decrypt_message(message, self.expected.pairs)
             _check_names(self.expected, whole.encryption_context)
             writing.write(whole.plaintext)
-            return whole.header
+            return Outcome(whole.header, whole.unwrapped_by)
         source = _from_its_start(source, was_read=message is not None)
         is_early = is_replaced or self.release_early
         with _reader(self.client, readable(source, decode=self.decode), self.expected, is_early=is_early) as reader:
             _copy(reader, writing)
-            return reader.header
+            return Outcome(reader.header, reader.unwrapped_by)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -202,7 +217,7 @@ class Rekeying:
     release_early: bool = False
     decode: bool = False
 
-    def __call__(self, source: FileIO, writing: BinaryIO, *, is_replaced: bool, is_small: bool) -> Header | None:  # noqa: ARG002
+    def __call__(self, source: FileIO, writing: BinaryIO, *, is_replaced: bool, is_small: bool) -> Outcome:  # noqa: ARG002
         """See `Conversion`."""
         is_early = is_replaced or self.release_early
         with _reader(self.old, readable(source, decode=self.decode), self.expected, is_early=is_early) as reader:
@@ -218,7 +233,7 @@ class Rekeying:
                 unstored_context_keys=[name for name in context if name not in stored],
             ) as writer:
                 _copy(reader, writer)
-            return writer.header
+            return Outcome(writer.header, reader.unwrapped_by)
 
 
 def _whole(source: FileIO) -> bytes | None:

@@ -21,9 +21,10 @@ from envelope.cli.inputs import STREAM
 from envelope.replacement import translated_os_errors
 
 if TYPE_CHECKING:
+    from envelope.materials import UnwrappedBy
     from envelope.message.header import Header
 
-__all__ = ["MetadataFile", "opened_metadata", "shown_header"]
+__all__ = ["MetadataFile", "opened_metadata", "shown_message"]
 
 
 class MetadataFile:
@@ -80,10 +81,20 @@ def opened_metadata(path: str | None, *, overwrite: bool, output: str) -> Iterat
         yield MetadataFile(file)
 
 
-def shown_header(header: Header) -> dict[str, object]:
-    """The fields of a header under the names of aws-encryption-cli."""
+def shown_message(header: Header | None, unwrapped_by: UnwrappedBy | None) -> dict[str, object]:
+    """What is known of a message: its header, and the key that opened it."""
+    fields: dict[str, object] = {} if header is None else {"header": _shown_header(header)}
+    if unwrapped_by is not None:
+        key = unwrapped_by
+        fields["unwrapped_by"] = {"keyring": key.keyring, "provider_id": key.provider_id, "key_name": key.key_name}
+    return fields
+
+
+def _shown_header(header: Header) -> dict[str, object]:
+    """The fields of a header under the names of aws-encryption-cli; None are those that its version has not."""
+    is_version_2 = header.suite.is_committing
     return {
-        "version": "2.0" if header.suite.is_committing else "1.0",
+        "version": "2.0" if is_version_2 else "1.0",
         "algorithm": header.suite.name,
         "message_id": _text(header.message_id),
         "encryption_context": dict(header.encryption_context),
@@ -95,9 +106,9 @@ def shown_header(header: Header) -> dict[str, object]:
             for key in header.encrypted_data_keys
         ],
         "content_type": 2 if header.frame_length_bytes else 1,
-        "header_iv_length": len(header.iv),
+        "header_iv_length": None if is_version_2 else len(header.iv),
         "frame_length": header.frame_length_bytes,
-        "type": 128,
+        "type": None if is_version_2 else 128,
         "commitment_key": _text(header.commitment) if header.commitment else None,
     }
 

@@ -53,6 +53,7 @@ WORDING = (
         "raise max_frame_bytes of this client and of the clients that read its messages",
         "give a larger --max-length, here and to whoever decrypts",
     ),
+    ("the operating system's own error is the cause of this one", ""),  # the text has all of it
     ("give Aws(region=...), or set", "give --region, or set"),
     ("check the key ARN, region= and", "check the key ARN, --region and"),
     ("try again; Aws(read_timeout_s=...) waits longer", "try again"),
