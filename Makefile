@@ -4,7 +4,8 @@ VENV       := .venv
 VENV_BENCH := .venv-bench
 VENV_FUZZ  := .venv-fuzz
 VENV_LOCK  := .venv-lock
-VENVS      := $(VENV) $(VENV_BENCH) $(VENV_FUZZ) $(VENV_LOCK)
+VENV_PEER  := .venv-cli-peer
+VENVS      := $(VENV) $(VENV_BENCH) $(VENV_FUZZ) $(VENV_LOCK) $(VENV_PEER)
 
 # `make PYTHON=/path/to/python3.13` insists on one interpreter. Otherwise the first of these that works;
 # a plain python3 comes last because it may be newer than the locked wheels.
@@ -15,7 +16,7 @@ FUZZERS     = $(sort $(wildcard tests/fuzz/fuzz_*.py))
 FUZZ_S     ?= 60
 
 # In the order in which one constrains the next, so that shared pins agree.
-LOCKS      := runtime build smoke cli dev bench fuzz lock
+LOCKS      := runtime build smoke cli dev bench fuzz lock cli-peer
 # `make lock UPGRADE=--upgrade` moves every pin; without it only what an .in file asks for moves.
 UPGRADE    ?=
 
@@ -33,7 +34,7 @@ quickstart: $(VENV)/.project  ## run the first example
 
 venv: $(VENV)/.dev $(VENV)/.project  ## make or renew the development environment, .venv
 
-test: venv  ## every test, on two cores; every branch must be covered
+test: venv $(VENV_PEER)/.tools  ## every test, on two cores; every branch must be covered
 	$(VENV)/bin/python -m pytest -n 2 --cov
 
 lint: venv  ## style and formatting
@@ -43,7 +44,7 @@ lint: venv  ## style and formatting
 types: venv  ## strict type check
 	$(VENV)/bin/python -m mypy
 
-bench: $(VENV_BENCH)/.project  ## every benchmark, against the peers; one report in Markdown
+bench: $(VENV_BENCH)/.project $(VENV_PEER)/.tools  ## every benchmark, against the peers; one report in Markdown
 	$(VENV_BENCH)/bin/python -m benchmarks
 
 fuzz: $(VENV_FUZZ)/.project  ## every fuzzer in tests/fuzz, FUZZ_S seconds each (default 60)
@@ -90,11 +91,13 @@ $(VENV)/.tools:       LOCKED := runtime build
 $(VENV_BENCH)/.tools: LOCKED := bench build
 $(VENV_FUZZ)/.tools:  LOCKED := fuzz build
 $(VENV_LOCK)/.tools:  LOCKED := lock
+$(VENV_PEER)/.tools:  LOCKED := cli-peer
 
 $(VENV)/.tools:       requirements/runtime.txt requirements/build.txt
 $(VENV_BENCH)/.tools: requirements/bench.txt requirements/build.txt
 $(VENV_FUZZ)/.tools:  requirements/fuzz.txt requirements/build.txt
 $(VENV_LOCK)/.tools:  requirements/lock.txt
+$(VENV_PEER)/.tools:  requirements/cli-peer.txt
 
 # No recipe, so a missing one counts as newer than any stamp: an environment is made anew when the Python
 # that its link points to was upgraded or removed.

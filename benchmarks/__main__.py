@@ -20,6 +20,7 @@ SCRIPTS = (
     "data_key_cache",
     "memory",
     "import_time",
+    "command_line",
 )
 
 

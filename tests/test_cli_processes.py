@@ -20,7 +20,6 @@ import pytest
 
 from envelope.cli import main
 from tests.cli_for_tests import AES, environment, make_keys, run_cli, standing_for, start_cli, tree_of
-from tests.keyrings_for_tests import open_client, raw_aes
 
 MIB = 2**20
 ENCRYPT = ("encrypt", "-k", AES)
@@ -84,26 +83,6 @@ def test_an_interrupted_tree_leaves_only_whole_files(folder: Path, jobs: int) ->
     assert run_cli("verify", "-r", "out", "-k", AES).status == 0
     assert run_cli(*ENCRYPT, "-r", "in", "-o", "out/in", "--skip-existing").status == 0
     assert len(tree_of(folder / "out")) == 8
-
-
-@pytest.mark.parametrize("round_number", range(4))
-def test_a_killed_tree_has_whole_files_and_the_next_run_finishes_it(folder: Path, round_number: int) -> None:
-    Path("in").mkdir()
-    for number in range(100):
-        Path(f"in/{number:03}").write_bytes(number.to_bytes(2, "big") * 20_000)
-    Path("out").mkdir()
-    with start_cli(*ENCRYPT, "-r", "in", "-o", "out", cwd=folder) as process:
-        while len(list(Path("out").iterdir())) < 20 * round_number + 1 and process.poll() is None:
-            pass
-        process.kill()
-    client = open_client(raw_aes("one"))
-    for name in sorted(path.name for path in Path("out").glob("[0-9]*")):
-        assert (
-            client.decrypt(Path("out", name).read_bytes()) == Path("in", name.removesuffix(".encrypted")).read_bytes()
-        )
-    assert run_cli(*ENCRYPT, "-r", "in", "-o", "out", "--skip-existing").status == 0
-    assert run_cli("decrypt", "-r", "out", "-o", "back", "-k", AES).status == 0
-    assert tree_of(Path("back")) == tree_of(Path("in"))
 
 
 def test_nobody_reading_any_more_ends_the_command_in_silence(folder: Path) -> None:
