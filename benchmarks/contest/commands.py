@@ -69,7 +69,7 @@ class AwsEncryptionCli:
     def __init__(self, key_arn: str, *, frame_bytes: int | None = None, caches: bool = False) -> None:
         if not _PEER.exists():
             raise LookupError("aws-encryption-cli: make .venv-cli-peer/.tools")
-        self._options = ("-S", "-w", f"key={key_arn}")
+        self._options: tuple[str, ...] = ("-S", "-w", f"key={key_arn}")
         if caches:
             self._options += ("--caching", "capacity=100", "max_age=600")
         self._writing = () if frame_bytes is None else ("--frame-length", str(frame_bytes))

@@ -34,7 +34,7 @@ __all__ = ["Configuration", "configuration_options", "find_files", "load", "user
 
 PROJECT_FILE = "envelope.toml"
 _MOST_BYTES = 1_048_576
-_NOT_IN_FILES = frozenset({"config", "profile", "version", "help"})
+_NOT_IN_FILES = frozenset({"config", "profile", "version", "help", "help_all"})
 _KEY = f"{__name__}.given"
 
 Values = dict[str, Any]

@@ -14,7 +14,7 @@ from envelope.cli.metadata import opened_metadata
 from envelope.cli.program import ManyOptions
 from envelope.cli.report import Report
 from envelope.cli.run import Verb, run
-from envelope.cli.streams import refuse_existing, refuse_terminal
+from envelope.cli.streams import named_output, refuse_existing, refuse_terminal
 from envelope.files import PLAINTEXT_MODE
 
 __all__ = ["command"]
@@ -60,7 +60,8 @@ def command(report: Report, /, **values: Any) -> int:
     Output goes to -o, or to standard output; a file appears when all of it was verified. In a directory, names lose
     their .encrypted.
     """
-    output = values["output"] or "-" if values["encode"] else refuse_terminal(values["output"], "-o names a file")
+    name = values["output"]
+    output = named_output(name) if values["encode"] else refuse_terminal(name, "-o names a file")
     target = options.target_options_of(values, new_mode=PLAINTEXT_MODE)
     expected = expected_context(values["context"])
     plan = planned(

@@ -94,6 +94,7 @@ class _Found:
     folders: list[str] = field(default_factory=list)
     left_out: list[tuple[str, str]] = field(default_factory=list)
     unread: list[tuple[str, OSError]] = field(default_factory=list)
+    named: frozenset[str] = frozenset()
 
 
 def planned(
@@ -120,8 +121,8 @@ def planned(
     Raises:
         click.UsageError: they do not fit together.
     """
-    found = _Found(selection, name_of, output)
     sources = list(inputs) or [STREAM]
+    found = _Found(selection, name_of, output, named=frozenset(sources) - {STREAM})
     if STREAM in sources and len(sources) > 1:
         raise click.UsageError("standard input cannot be read together with other inputs")
     statuses = [_status(source) for source in sources]
@@ -228,6 +229,9 @@ def _add_entry(found: _Found, entry: os.DirEntry[str], path: str, inner: str) ->
 def _checked(found: _Found, kept: Sequence[str]) -> tuple[Job, ...]:
     """The jobs without those that would read what another one writes."""
     by_target: dict[str, Job] = {}
+    for job in found.jobs:
+        if job.source in found.named and any(same_file(job.source, path) for path in kept):
+            raise click.UsageError(f"{job.source!r} is named as an input and as another file of this run")
     for job in _with_targets(found.jobs):
         other = by_target.setdefault(os.path.abspath(job.target), job)
         if other is not job:
@@ -237,6 +241,9 @@ def _checked(found: _Found, kept: Sequence[str]) -> tuple[Job, ...]:
         if any(same_file(job.target, path) for path in kept):
             raise click.UsageError(f"{job.target!r} is named as an output and as another file of this run")
     own = {os.path.abspath(path) for path in kept}
+    for job in found.jobs:
+        if job.source in found.named and by_target.get(os.path.abspath(job.source), job) is not job:
+            raise click.UsageError(f"{job.source!r} is named as an input, and another one would be written to it")
     return tuple(job for job in found.jobs if job.source == STREAM or _is_read(job, by_target, own))
 
 

@@ -48,6 +48,7 @@ class ManyOptions(click.Command):
             click.Option(
                 ["--help-all"],
                 is_flag=True,
+                allow_from_autoenv=False,
                 is_eager=True,
                 expose_value=False,
                 callback=_help_all,
@@ -58,10 +59,14 @@ class ManyOptions(click.Command):
 
 def _help_all(context: click.Context, parameter: click.Parameter, value: bool) -> None:  # noqa: ARG001 - click's
     if value and not context.resilient_parsing:
-        for other in context.command.params:
-            if isinstance(other, click.Option):
-                other.hidden = False
-        click.echo(context.get_help())
+        hidden = [other for other in context.command.params if isinstance(other, click.Option) and other.hidden]
+        for other in hidden:
+            other.hidden = False
+        try:
+            click.echo(context.get_help())
+        finally:  # the command may be called again in this process
+            for other in hidden:
+                other.hidden = True
         context.exit()
 
 
@@ -143,6 +148,7 @@ def _show_version(context: click.Context, parameter: click.Parameter, value: boo
         click.Option(
             ["--version"],
             is_flag=True,
+            allow_from_autoenv=False,
             is_eager=True,
             expose_value=False,
             callback=_show_version,

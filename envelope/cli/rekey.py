@@ -15,7 +15,7 @@ from envelope.cli.metadata import opened_metadata
 from envelope.cli.program import ManyOptions
 from envelope.cli.report import Report
 from envelope.cli.run import Verb, run
-from envelope.cli.streams import refuse_existing, refuse_terminal
+from envelope.cli.streams import named_output, refuse_existing, refuse_terminal
 from envelope.files import CIPHERTEXT_MODE
 
 __all__ = ["command"]
@@ -56,9 +56,8 @@ def command(report: Report, /, **values: Any) -> int:
     if values["armor"] and values["encode"]:
         raise click.UsageError("--armor is base64 already: leave out --encode")
     is_text = values["armor"] or values["encode"]
-    output = (
-        values["output"] or "-" if is_text else refuse_terminal(values["output"], "--armor makes text, -o names a file")
-    )
+    name = values["output"]
+    output = named_output(name) if is_text else refuse_terminal(name, "--armor makes text, -o names a file")
     target = options.target_options_of(values, new_mode=CIPHERTEXT_MODE)
     expected = expected_context(values["context"])
     plan = planned(

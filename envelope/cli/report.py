@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
 import threading
@@ -50,11 +51,12 @@ class Report:
         """
         if exit_code_of(error) == BROKEN_PIPE:
             return BROKEN_PIPE
-        with self.lock:
-            if not self.log_json:
-                return show_error(error, as_json=self.as_json, subject=subject, details=self.verbose > 1)
-            self._write_json("error", "failed", described(error, subject=subject))
-            return exit_code_of(error)
+        with self.lock, contextlib.suppress(OSError):  # where nothing can be said, the status still tells
+            if self.log_json:
+                self._write_json("error", "failed", described(error, subject=subject))
+            else:
+                show_error(error, as_json=self.as_json, subject=subject, details=self.verbose > 1)
+        return exit_code_of(error)
 
     def step(self, event: str, text: str, **fields: object) -> None:
         """Say what was done to one message, if that is wanted."""
@@ -67,7 +69,7 @@ class Report:
             self._say(event, text, fields)
 
     def _say(self, event: str, text: str, fields: dict[str, object]) -> None:
-        with self.lock:
+        with self.lock, contextlib.suppress(OSError):
             if self.as_json or self.log_json:
                 self._write_json("info", event, fields)
             else:

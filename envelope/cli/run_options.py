@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import click
+from click.core import ParameterSource
 
 from envelope.cli.aws_options import aws_options, aws_settings_of, shared_aws
 from envelope.cli.inputs import STREAM, Selection
@@ -48,6 +49,12 @@ Values = dict[str, Any]
 
 _POLICIES: dict[str, CommitmentPolicy] = {policy.value: policy for policy in CommitmentPolicy}
 MAX_FRAME_BYTES = 2**31 - 17
+_RANK: dict[object, int] = {
+    ParameterSource.COMMANDLINE: 3,
+    ParameterSource.ENVIRONMENT: 2,
+    ParameterSource.DEFAULT_MAP: 1,
+}
+"""Which of several ways to give an option goes first."""
 _COUNT = click.IntRange(1, 65_535)
 
 
@@ -170,9 +177,14 @@ def key_settings_of(values: Values) -> KeySettings:
 
 
 def words_of(values: Values) -> tuple[str, ...]:
-    """The key words of -k, then those of the keys file."""
-    file = values["keys_file"]
-    return (*values["keys"], *(() if file is None else words_in_file(file)))
+    """The key words of -k, then those of the keys file.
+
+    Of the two only the stronger counts: a file in some folder must not add a reader to what -k says.
+    """
+    file, source_of = values["keys_file"], click.get_current_context().get_parameter_source
+    ranks = [_RANK.get(source_of(name), 0) if values[name] else 0 for name in ("keys", "keys_file")]
+    words = values["keys"] if ranks[0] == max(ranks) else ()
+    return (*words, *(words_in_file(file) if file is not None and ranks[1] == max(ranks) else ()))
 
 
 def decrypting_keyring_of(values: Values, settings: KeySettings) -> Keyring:

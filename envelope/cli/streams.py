@@ -27,6 +27,7 @@ __all__ = [
     "Stopped",
     "Watch",
     "hold_standard_streams",
+    "named_output",
     "opened_sink",
     "opened_source",
     "refuse_existing",
@@ -172,4 +173,15 @@ def refuse_terminal(output: str | None, way_out: str) -> str:
     """
     if output is None and os.isatty(1):
         raise click.UsageError(f"standard output is a terminal: {way_out}, or -o - if you mean it")
+    return named_output(output)
+
+
+def named_output(output: str | None) -> str:
+    """Where output goes: as given, or to standard output.
+
+    Raises:
+        click.UsageError: the name is empty. A script with an unset variable must not lose what it encrypts.
+    """
+    if output == "":
+        raise click.UsageError("-o is empty: it names a file, a directory, or - for standard output")
     return STREAM if output is None else output
