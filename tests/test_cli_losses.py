@@ -87,3 +87,11 @@ def test_all_options_are_shown_only_when_they_are_asked_for() -> None:
     short = run_cli("encrypt", "--help").out
     assert len(run_cli("encrypt", "--help-all").out) > len(short)
     assert run_cli("encrypt", "--help").out == short
+
+
+@pytest.mark.parametrize("command", [(), ("keys",)])
+def test_without_arguments_the_help_is_shown_as_it_is(command: tuple[str, ...]) -> None:
+    ended = run_cli(*command)
+    assert ended.status == 2
+    assert "\n\nOptions:\n" in ended.errors.replace("\n  ", "\n")
+    assert "\\n" not in ended.errors

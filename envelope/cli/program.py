@@ -171,6 +171,9 @@ def start(arguments: Sequence[str], *, die: Callable[[int], int] = die_of) -> in
             status = program.main(list(arguments), prog_name="envelope", standalone_mode=False, obj=report)
     except Interrupted as interrupted:
         return die(interrupted.number)
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.format_message(), err=True)
+        status = error.exit_code
     except Exception as error:  # noqa: BLE001 - no traceback leaves the command
         status = report.failed(error)
     if status == BROKEN_PIPE:
