@@ -16,7 +16,7 @@ FUZZERS     = $(sort $(wildcard tests/fuzz/fuzz_*.py))
 FUZZ_S     ?= 60
 
 # In the order in which one constrains the next, so that shared pins agree.
-LOCKS      := runtime build smoke cli dev bench fuzz lock cli-peer
+LOCKS      := runtime build smoke cli rotation dev bench fuzz lock cli-peer
 # `make lock UPGRADE=--upgrade` moves every pin; without it only what an .in file asks for moves.
 UPGRADE    ?=
 
