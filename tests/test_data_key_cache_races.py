@@ -208,7 +208,7 @@ first = cached.encrypt(b"parent")
 in_flight = threading.Thread(target=cached.encrypt, args=(b"", {"in": "flight"}))
 in_flight.start()
 clock.wait_for_sleepers(1)
-cache._wraps._cache._lock.acquire()
+cache._wraps._cache._shelf.lock.acquire()
 reading, writing = os.pipe()
 import warnings
 warnings.simplefilter("ignore", DeprecationWarning)  # of forking with threads, which is the point
@@ -223,7 +223,7 @@ if child == 0:
     finally:
         os._exit(0)
 os.close(writing)
-cache._wraps._cache._lock.release()
+cache._wraps._cache._shelf.lock.release()
 with open(reading, "rb") as pipe:
     from_child = pipe.read()
 os.waitpid(child, 0)

@@ -15,8 +15,9 @@ import pytest
 
 from envelope import KeyUnavailable
 from envelope.cache.entries import Counts, Entry, Limits
-from envelope.cache.loading import MAX_REFRESHES, CallsItself, LoadingCache
+from envelope.cache.loading import CallsItself, LoadingCache
 from envelope.cache.refresh import back_off_s, refresh_fraction, renewal_back_off_s
+from envelope.cache.shelf import MAX_REFRESHES
 from envelope.cache.single_flight import MAX_CAUSES, own_copy
 from envelope.cache.workers import MAX_WORKERS, StartThread, Workers, start_daemon
 from envelope.testing import FakeClock
@@ -47,15 +48,26 @@ class Setting:
         self.refreshed: list[str] = []
         self.evicted: list[str] = []
         self.load = Loads()
+        self.interruption: BaseException | None = None
+        self.group_of: Callable[[str], object] = lambda _: None
         self.cache: LoadingCache[str, str] = LoadingCache(
             Limits(**{"max_age_s": 100.0, **limits}),
             capacity=capacity,
             clock=self.clock,
             random=lambda: chance,
             start_thread=start_thread or self.background.append,
-            on_refresh=lambda entry: self.refreshed.append(entry.key),
+            on_refresh=self._note_refresh,
             on_evict=lambda entry: self.evicted.append(entry.key),
+            group_of=self._group_of,
         )
+
+    def _group_of(self, key: str) -> object:
+        return self.group_of(key)
+
+    def _note_refresh(self, entry: Entry[str, str]) -> None:
+        if self.interruption is not None:
+            raise self.interruption
+        self.refreshed.append(entry.key)
 
     def get(self, key: str = "key", amount: int = 0) -> str:
         return self.cache.get(key, self.load, amount).value
@@ -280,11 +292,11 @@ def test_failures_of_long_ago_are_forgotten() -> None:
     setting.clock.advance(3)
     with pytest.raises(KeyUnavailable):
         setting.get("three")
-    assert list(setting.cache._failures) == ["three"]
+    assert list(setting.cache._shelf.failures) == ["three"]
     setting.clock.advance(3)
     with pytest.raises(KeyUnavailable):
         setting.get("three")
-    assert setting.cache._failures["three"].in_a_row == 1, "not in a row any more"
+    assert setting.cache._shelf.failures["three"].in_a_row == 1, "not in a row any more"
 
 
 def test_what_loads_a_key_cannot_wait_for_itself() -> None:
@@ -320,7 +332,7 @@ def test_who_has_waited_twice_for_nothing_makes_a_call_of_his_own() -> None:
 
 def test_renewals_of_one_group_that_hang_do_not_keep_those_of_another_from_starting() -> None:
     setting = Setting(capacity=100, refresh_ahead=0.5)
-    setting.cache._group_of = lambda key: key[0]
+    setting.group_of = lambda key: key[0]
     keys = [f"a{number}" for number in range(MAX_REFRESHES + 1)] + ["b1"]
     for key in keys:
         setting.get(key)
@@ -353,15 +365,16 @@ def test_whoever_interrupts_at_any_point_leaves_the_call_to_the_next() -> None:
     def interrupt(*_: object) -> Any:
         raise KeyboardInterrupt
 
-    setting.cache._keep = interrupt  # type: ignore[method-assign, assignment]
+    setting.cache._calls._keep = interrupt  # type: ignore[method-assign, assignment]
     with pytest.raises(KeyboardInterrupt):
         setting.get()
-    del setting.cache._keep
+    del setting.cache._calls._keep
     assert setting.get() == "value 2"
     setting.clock.advance(60)
-    setting.cache._on_refresh = interrupt
+    setting.interruption = KeyboardInterrupt()
     with pytest.raises(KeyboardInterrupt):
         setting.get()
+    setting.interruption = None
     setting.clock.advance(60)
     assert setting.get() == "value 3"
 
@@ -538,7 +551,7 @@ def test_an_entry_that_was_replaced_meanwhile_is_not_renewed() -> None:
     entry = setting.cache.get("key", setting.load)
     setting.cache.clear()
     setting.clock.advance(60)
-    setting.cache._refresh(entry)
+    setting.cache._calls.start("key", entry.load, entry)
     assert setting.background == []
 
 

@@ -24,12 +24,14 @@ class Limits:
         max_uses: how often.
         max_amount: the sum of what its users add.
         refresh_ahead: the fraction of a limit from which on the entry is renewed; from 1 on, never.
+        most_retry_s: the longest time until a renewal that failed is tried again; see `renewal_back_off_s`.
     """
 
     max_age_s: float
     max_uses: float = math.inf
     max_amount: float = math.inf
     refresh_ahead: float = 1.0
+    most_retry_s: float = math.inf
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,34 +66,52 @@ class Entry(Generic[K, V]):
         key: what it was loaded for.
         value: what was loaded.
         load: loads it anew.
+        number: of the call that loaded it, in the order in which the cache's calls began.
+        loaded_s: when that call began.
         uses: how often it was used.
         amount: the sum of what its users added.
         expires_s: from then on it is not used any more.
         refresh_s: from then on its next use renews it; likewise `refresh_uses` and `refresh_amount`.
         retry_s: but not before, because a renewal has failed.
+        fresh_until_s: before that it is neither due nor expired.
+        was_seen: whether it was used without the lock since it last could have made room; see `LoadingCache.glance`.
     """
 
     __slots__ = (
         "amount",
         "expires_s",
+        "fresh_until_s",
         "key",
         "load",
+        "loaded_s",
+        "number",
         "refresh_amount",
         "refresh_s",
         "refresh_uses",
         "retry_s",
         "uses",
         "value",
+        "was_seen",
     )
 
     def __init__(
-        self, key: K, value: V, load: Callable[[], V], *, limits: Limits, loaded_s: float, chance: float
+        self,
+        key: K,
+        value: V,
+        load: Callable[[], V],
+        *,
+        limits: Limits,
+        loaded_s: float,
+        chance: float,
+        number: int = 0,
     ) -> None:
         fraction = refresh_fraction(limits.refresh_ahead, chance)
         refresh_uses = limits.max_uses * fraction
         self.key = key
         self.value = value
         self.load = load
+        self.number = number
+        self.loaded_s = loaded_s
         self.uses = 0
         self.amount = 0
         self.expires_s = loaded_s + limits.max_age_s
@@ -100,3 +120,10 @@ class Entry(Generic[K, V]):
         self.refresh_uses = refresh_uses if limits.max_uses - refresh_uses >= 1 else math.inf
         self.refresh_amount = limits.max_amount * fraction
         self.retry_s = -math.inf
+        self.fresh_until_s = min(self.refresh_s, self.expires_s)
+        self.was_seen = False
+
+    @property
+    def due_s(self) -> float:
+        """From when on a use makes a call, as far as age decides: a renewal, or the call of who finds it expired."""
+        return min(max(self.refresh_s, self.retry_s), self.expires_s)

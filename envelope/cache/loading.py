@@ -1,65 +1,45 @@
 """A cache that loads what it does not have: bounded, expiring, single-flight, renewed ahead of time.
 
     entry = cache.find(key, amount)             a usable entry, counted as used; None where there is none. Never waits
+    entry = cache.glance(key)                   the same without the lock, where only age limits entries
     entry = cache.get(key, load, amount)        loads what is missing: one call for everybody who misses the same key
+    entry = cache.renew(key, load)              what a call brings that begins now: one call for all who want it
+    entries = cache.get_all(loads, load_all)    loads what is missing of many keys by one call
     cache.add(entry, amount)                    more of an entry is used up while it is in use
 
 An entry is usable up to its limits: an age, a number of uses, an amount. Past a fraction of them the next use starts a
-renewal in a thread of its own, and everybody goes on with the entry; if that fails, the entry serves until its limits.
+renewal in a thread of its own, and everybody goes on with the entry; if that fails, the entry serves until its limits,
+unless the failure is one after which it must not. What an older call brings never replaces what a newer one brought.
 """
 
 from __future__ import annotations
 
-import math
-import threading
-from collections import OrderedDict
-from collections.abc import Callable, Hashable
-from dataclasses import dataclass
+from collections.abc import Callable, Hashable, Mapping
 from functools import partial
-from typing import Generic, TypeVar
+from typing import Generic, TypeAlias, TypeVar
 
+from envelope.cache.calls import Calls, Hooks, LoadAll, Loads
 from envelope.cache.entries import Counts, Entry, Limits
-from envelope.cache.refresh import MOST_BACK_OFF_S, back_off_s, renewal_back_off_s
+from envelope.cache.shelf import MAX_REFRESHES, CallsItself, Failure, Shelf
 from envelope.cache.single_flight import Flight, Outcome, own_copy
+from envelope.cache.steps import Step, Steps, driven, driven_async
 from envelope.cache.workers import StartThread, Workers, start_daemon
 from envelope.process_state import reset_in_children
 
-__all__ = ["CallsItself", "LoadingCache"]
+__all__ = ["MAX_REFRESHES", "CallsItself", "LoadingCache"]
 
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
+R = TypeVar("R")
 
-MAX_REFRESHES = 16
-"""So many renewals of a group run at a time; what else is due starts with a later use."""
-
-MAX_REFRESHES_OF_ALL = 256
-
-MAX_WAITS = 2
-"""Who has waited for so many calls, and each time others have used up what came, makes a call of his own."""
-
-SWEEPS_PER_AGE = 4
-"""So often in the life of an entry, a call that loads another one looks for entries that nobody asks for any more."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Failure:
-    """A call that failed: nobody calls again before `until_s`."""
-
-    error: Exception
-    until_s: float
-    in_a_row: int
-
-    def is_over(self, now_s: float) -> bool:
-        """Whether it was so long ago that it counts no more."""
-        return now_s >= self.until_s + MOST_BACK_OFF_S
-
-
-class CallsItself(RuntimeError):
-    """What loads a key asks the cache for the same key, and would wait for itself."""
+_Step: TypeAlias = Step[Entry[K, V]]
+_Steps: TypeAlias = Steps[Entry[K, V], R]
 
 
 class LoadingCache(Generic[K, V]):
     """Safe for threads; relies on its lock alone, not on the GIL. A forked child begins with an empty one.
+
+    What it is given to tell of something is called outside of the lock, and must not raise.
 
     Args:
         limits: of every entry.
@@ -67,12 +47,15 @@ class LoadingCache(Generic[K, V]):
         clock: monotonic seconds.
         random: a number from 0 to 1, each time another one.
         start_thread: runs what it is given without waiting for it.
-        on_refresh: told of each entry whose renewal starts; not under the lock.
-        on_evict: told of each entry that makes room; not under the lock.
+        on_refresh: told of each entry whose renewal starts.
+        on_evict: told of each entry that makes room.
+        on_load: told of each entry that is kept, and of the one before it; in any order, see `Entry.number`.
+        on_failure: told of each call that failed: key, error, and the entry that there was for the key then.
+        keeps_entry_after: whether an entry serves on after its renewal has failed so.
         group_of: the group of a key: renewals of one group that hang do not keep those of another from starting.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - options, all but the first of them keyword-only
         self,
         limits: Limits,
         *,
@@ -82,67 +65,84 @@ class LoadingCache(Generic[K, V]):
         start_thread: StartThread = start_daemon,
         on_refresh: Callable[[Entry[K, V]], None] = lambda _: None,
         on_evict: Callable[[Entry[K, V]], None] = lambda _: None,
+        on_load: Callable[[Entry[K, V], Entry[K, V] | None], None] = lambda _, __: None,
+        on_failure: Callable[[K, Exception, Entry[K, V] | None], None] = lambda _, __, ___: None,
+        keeps_entry_after: Callable[[Exception], bool] = lambda _: True,
         group_of: Callable[[K], Hashable] = lambda _: None,
     ) -> None:
         self._limits = limits
-        self._capacity = capacity
         self._clock = clock
-        self._random = random
         self._start_thread = start_thread
-        self._on_refresh = on_refresh
-        self._on_evict = on_evict
-        self._group_of = group_of
+        self._shelf: Shelf[K, V] = Shelf(limits, capacity)
+        hooks = Hooks(
+            on_refresh=on_refresh,
+            on_evict=on_evict,
+            on_load=on_load,
+            on_failure=on_failure,
+            keeps_entry_after=keeps_entry_after,
+            group_of=group_of,
+        )
+        self._calls = Calls(self._shelf, limits, hooks, clock=clock, random=random, start_thread=start_thread)
         self.reset_after_fork()
         reset_in_children(self)
 
     def reset_after_fork(self) -> None:
         """Begin anew: empty, with a new lock, all counts at zero and no call in flight."""
-        self._lock = threading.Lock()
+        self._shelf.reset()
         self._workers = Workers(self._start_thread)
-        self._entries: OrderedDict[K, Entry[K, V]] = OrderedDict()
-        self._flights: dict[K, Flight[Entry[K, V]]] = {}
-        self._renewals: dict[Flight[Entry[K, V]], Hashable] = {}
-        self._failures: OrderedDict[K, _Failure] = OrderedDict()
-        self._swept_s = -math.inf
-        self._hits = self._misses = self._waits = self._refused = 0
-        self._refreshes = self._evictions = self._calls = self._failed = 0
 
     def __len__(self) -> int:
-        return len(self._entries)
+        return len(self._shelf.entries)
 
     def counts(self) -> Counts:
         """What happened so far, as of one moment."""
-        with self._lock:
-            return Counts(
-                hits=self._hits,
-                misses=self._misses,
-                waits=self._waits,
-                refused=self._refused,
-                refreshes=self._refreshes,
-                evictions=self._evictions,
-                calls=self._calls,
-                failures=self._failed,
-            )
+        with self._shelf.lock:
+            return self._shelf.counts()
 
     def clear(self, is_meant: Callable[[K], bool] = lambda _: True) -> None:
         """Forget everything that is meant; what calls in flight bring of it is not kept either."""
-        with self._lock:
-            for known in (self._entries, self._failures, self._flights):
-                for key in [key for key in known if is_meant(key)]:
-                    del known[key]
+        with self._shelf.lock:
+            self._shelf.clear(is_meant)
+
+    def peek(self, key: K) -> Entry[K, V] | None:
+        """The entry of a key, if it has not expired, without using it."""
+        now_s = self._clock()
+        with self._shelf.lock:
+            entry = self._shelf.entries.get(key)
+            return None if entry is None or now_s >= entry.expires_s else entry
+
+    def items(self) -> list[tuple[K, V]]:
+        """What there is at this moment, without using it; some of it may have expired."""
+        with self._shelf.lock:
+            return [(key, entry.value) for key, entry in self._shelf.entries.items()]
 
     def find(self, key: K, amount: int = 0) -> Entry[K, V] | None:
         """A usable entry, counted as used; None where there is none. Never waits, and starts a renewal that is due."""
-        now_s = self._clock()
-        with self._lock:
-            entry = self._take(key, amount, now_s)
+        now_s, shelf = self._clock(), self._shelf
+        with shelf.lock:
+            entry = shelf.take(key, amount, now_s)
             if entry is None:
                 return None
-            self._hits += 1
-        # Read without the lock: who comes a use too early or too late does no harm, and _refresh looks again.
+            shelf.hits += 1
+        # Read without the lock: who comes a use too early or too late does no harm, and `start` looks again.
         is_due = now_s >= entry.refresh_s or entry.uses >= entry.refresh_uses or entry.amount >= entry.refresh_amount
         if is_due and now_s >= entry.retry_s:
-            self._refresh(entry)
+            self._calls.start(key, entry.load, entry)
+        return entry
+
+    def glance(self, key: K) -> Entry[K, V] | None:
+        """An entry that is not due for renewal, counted as a hit; None where `find` or `get` must look closer.
+
+        Takes no lock, for which many threads would queue. So nothing of the entry is used up, and it does not move
+        among the entries by their last use: it is marked, and spared once when others make room. Only for caches
+        whose limit is an age.
+        """
+        shelf = self._shelf
+        entry = shelf.entries.get(key)
+        if entry is None or self._clock() >= entry.fresh_until_s:
+            return None
+        entry.was_seen = True
+        next(shelf.glances)
         return entry
 
     def get(self, key: K, load: Callable[[], V], amount: int = 0) -> Entry[K, V]:
@@ -153,184 +153,211 @@ class LoadingCache(Generic[K, V]):
                 gets an exception object of its own.
             CallsItself: this is called by what loads the same key.
         """
-        entry, waits, own = self.find(key, amount), 0, Flight[Entry[K, V]]()
-        try:
-            while entry is None:
-                turn = self._turn(key, amount, own, waits)
-                if isinstance(turn, Entry):
-                    return turn
-                if turn is own:
-                    self._fly(key, load, amount, own)
-                entry, waits = _settled(turn.future.result(), leads=turn is own), waits + 1
-            return entry
-        finally:
-            self._end(key, own, Outcome())  # interrupted: somebody else has to make the call
+        entry = self.find(key, amount)
+        return driven(self._loading(key, load, amount)) if entry is None else entry
 
     async def get_async(self, key: K, load: Callable[[], V], amount: int = 0) -> Entry[K, V]:
         """Like `get`, for a task: `load` runs in a worker thread.
 
         A task that is cancelled leaves the call to those who wait for it.
         """
-        import asyncio  # 30 ms that a program without an event loop never needs
+        entry = self.find(key, amount)
+        return await driven_async(self._loading(key, load, amount), self._workers) if entry is None else entry
 
-        entry, waits, own = self.find(key, amount), 0, Flight[Entry[K, V]]()
-        is_handed_over = False
-        try:
-            while entry is None:
-                turn = self._turn(key, amount, own, waits)
-                if isinstance(turn, Entry):
-                    return turn
-                if turn is own:
-                    self._workers.run(partial(self._fly, key, load, amount, own))
-                    is_handed_over = True
-                entry, waits = _settled(await asyncio.wrap_future(turn.future), leads=turn is own), waits + 1
-            return entry
-        finally:
-            if not is_handed_over:
-                self._end(key, own, Outcome())
+    def renew(self, key: K, load: Callable[[], V], *, is_other: Callable[[V], bool] | None = None) -> Entry[K, V]:
+        """What a call brings that begins now or later, as one call for everybody who wants that meanwhile.
+
+        It heeds no back-off. A call in flight that nobody forced is superseded: what it brings is not kept. If one was
+        forced, this waits for its end, and then the next one is made once for all who waited. If it fails, an entry
+        that there is serves on.
+
+        Args:
+            is_other: whether a value is another one than that which has proved wrong. If one is there already it is
+                taken, and a forced call in flight is new enough.
+
+        Raises:
+            As `get`.
+        """
+        return driven(self._renewing(key, load, is_other))
+
+    async def renew_async(
+        self, key: K, load: Callable[[], V], *, is_other: Callable[[V], bool] | None = None
+    ) -> Entry[K, V]:
+        """Like `renew`, for a task: `load` runs in a worker thread, and goes on for the others if this is cancelled."""
+        return await driven_async(self._renewing(key, load, is_other), self._workers)
+
+    def get_all(self, loads: Loads[K, V], load_all: LoadAll[K, V]) -> dict[K, Entry[K, V] | Exception]:
+        """Usable entries of many keys, or the errors that came in their place; none of these is raised.
+
+        Args:
+            loads: what loads each of the keys alone, when it is renewed.
+            load_all: loads by one call what is missing and nobody else is loading: the value of each key that it is
+                given, or its error.
+        """
+        return driven(self._loading_all(loads, load_all))
+
+    async def get_all_async(self, loads: Loads[K, V], load_all: LoadAll[K, V]) -> dict[K, Entry[K, V] | Exception]:
+        """Like `get_all`, for a task: what loads runs in worker threads."""
+        return await driven_async(self._loading_all(loads, load_all), self._workers)
+
+    def tend(self, key: K, load: Callable[[], V]) -> float:
+        """Do what a use would do, in the background, without one: start the call that is missing or due.
+
+        Returns:
+            The clock's seconds at which the next one is due; now or earlier while one is on its way.
+        """
+        now_s = self._clock()
+        with self._shelf.lock:
+            entry, failure = self._shelf.entries.get(key), self._shelf.failures.get(key)
+        if entry is not None and now_s < entry.expires_s:
+            due_s = entry.due_s
+        else:
+            due_s = now_s if failure is None else failure.until_s
+        if now_s >= due_s:
+            self._calls.start(key, load, entry)
+        return due_s
 
     def add(self, entry: Entry[K, V], amount: int) -> bool:
         """Use up more of an entry, whether it is still kept or not; False, and nothing, if that is over its limit."""
-        with self._lock:
+        with self._shelf.lock:
             if entry.amount + amount > self._limits.max_amount:
                 return False
             entry.amount += amount
             return True
 
-    def _take(self, key: K, amount: int, now_s: float) -> Entry[K, V] | None:
-        """Use an entry; drop it if that is over its limits. Under the lock."""
-        entry = self._entries.get(key)
-        if entry is None:
-            return None
-        limits, uses, total = self._limits, entry.uses + 1, entry.amount + amount
-        if now_s >= entry.expires_s or uses > limits.max_uses or total > limits.max_amount:
-            del self._entries[key]
-            return None
-        entry.uses, entry.amount = uses, total
-        self._entries.move_to_end(key)
-        return entry
-
     def _turn(self, key: K, amount: int, own: Flight[Entry[K, V]], waits: int) -> Entry[K, V] | Flight[Entry[K, V]]:
-        """What a caller who found nothing does: use what has come in since, make his own flight, or wait for another.
-
-        Each request counts once, when it comes here for the first time.
-        """
-        is_first, now_s = waits == 0, self._clock()
-        with self._lock:
-            entry = self._take(key, amount, now_s)
-            if entry is not None:
-                self._hits += is_first
-                return entry
-            flight = self._flights.get(key)
-            if flight is not None and flight.thread_id == threading.get_ident():
-                raise CallsItself("what loads a key asks for the same key")
-            if flight is not None:
-                self._waits += is_first
-                return flight if waits < MAX_WAITS else own
-            failure = self._failures.get(key)
-            if failure is None or now_s >= failure.until_s:
-                self._misses += is_first
-                self._flights[key] = own
-                return own
-            self._refused += is_first
-        raise own_copy(failure.error)
-
-    def _fly(self, key: K, load: Callable[[], V], amount: int, flight: Flight[Entry[K, V]], *, uses: int = 1) -> None:
-        """Make the call and land the flight, with `uses` of what it brings used up already."""
-        outcome: Outcome[Entry[K, V]] = Outcome()
-        try:
-            outcome = self._outcome(key, load, amount, flight, uses)
-        finally:
-            self._end(key, flight, outcome)
-
-    def _outcome(
-        self, key: K, load: Callable[[], V], amount: int, flight: Flight[Entry[K, V]], uses: int
-    ) -> Outcome[Entry[K, V]]:
-        flight.thread_id = threading.get_ident()
-        with self._lock:
-            self._calls += 1
-        started_s = self._clock()
-        try:
-            value = load()
-        except Exception as error:  # noqa: BLE001 - handed to everybody who waits, and raised there
-            self._keep_failure(key, flight, error)
-            return Outcome(error=error)
-        entry = Entry(key, value, load, limits=self._limits, loaded_s=started_s, chance=self._random())
-        entry.uses, entry.amount = uses, amount
-        self._keep(entry, flight)
-        return Outcome(value=entry)
-
-    def _keep(self, entry: Entry[K, V], flight: Flight[Entry[K, V]]) -> None:
-        """Keep what a flight brought, unless everything was forgotten since it started."""
-        evicted: list[Entry[K, V]] = []
         now_s = self._clock()
-        with self._lock:
-            if self._flights.get(entry.key) is not flight:
-                return
-            self._failures.pop(entry.key, None)
-            self._sweep(now_s)
-            self._entries.pop(entry.key, None)
-            self._entries[entry.key] = entry
-            while len(self._entries) > self._capacity:
-                evicted.append(self._entries.popitem(last=False)[1])
-            self._evictions += len(evicted)
-        for old in evicted:
-            self._on_evict(old)
+        with self._shelf.lock:
+            turn = self._shelf.turn(key, amount, own, waits, now_s)
+        if isinstance(turn, Failure):
+            raise own_copy(turn.error)
+        return turn
 
-    def _sweep(self, now_s: float) -> None:
-        """Drop entries that have expired; at most some times in the life of an entry. Under the lock."""
-        if now_s < self._swept_s + self._limits.max_age_s / SWEEPS_PER_AGE:
-            return
-        self._swept_s = now_s
-        for key in [key for key, entry in self._entries.items() if now_s >= entry.expires_s]:
-            del self._entries[key]
+    def _own_step(self, key: K, load: Callable[[], V], amount: int = 0, *, is_forced: bool = False) -> _Step[K, V]:
+        flight = Flight[Entry[K, V]](is_forced=is_forced)
+        return Step(flight, partial(self._calls.make, key, load, amount, flight))
 
-    def _keep_failure(self, key: K, flight: Flight[Entry[K, V]], error: Exception) -> None:
-        now_s, chance, kept = self._clock(), self._random(), own_copy(error)
-        with self._lock:
-            self._failed += 1
-            if self._flights.get(key) is not flight:
-                return
-            before = self._failures.pop(key, None)
-            in_a_row = 1 if before is None or before.is_over(now_s) else before.in_a_row + 1
-            self._failures[key] = _Failure(kept, now_s + back_off_s(in_a_row, chance), in_a_row)
-            oldest = next(iter(self._failures))
-            while len(self._failures) > self._capacity or self._failures[oldest].is_over(now_s):
-                del self._failures[oldest]
-                oldest = next(iter(self._failures))
-            entry = self._entries.get(key)
-            if entry is not None:
-                entry.retry_s = now_s + renewal_back_off_s(in_a_row, entry.expires_s - now_s, chance)
-
-    def _end(self, key: K, flight: Flight[Entry[K, V]], outcome: Outcome[Entry[K, V]]) -> None:
-        """End a flight, if it has not ended."""
-        with self._lock:
-            self._renewals.pop(flight, None)
-            if self._flights.get(key) is flight:
-                del self._flights[key]
-        flight.land(outcome)
-
-    def _refresh(self, entry: Entry[K, V]) -> None:
-        """Start a renewal, unless one is on its way or many are running."""
-        key, group, flight, is_started = entry.key, self._group_of(entry.key), Flight[Entry[K, V]](), False
+    def _loading(self, key: K, load: Callable[[], V], amount: int = 0, waits: int = 0) -> _Steps[K, V, Entry[K, V]]:
+        own = self._own_step(key, load, amount)
         try:
-            with self._lock:
-                running = list(self._renewals.values())
-                if len(running) >= MAX_REFRESHES_OF_ALL or running.count(group) >= MAX_REFRESHES:
-                    return
-                if key in self._flights or self._entries.get(key) is not entry:
-                    return
-                self._renewals[flight] = group
-                self._refreshes += 1
-                self._flights[key] = flight
-            self._on_refresh(entry)
-            self._start_thread(partial(self._fly, key, entry.load, 0, flight, uses=0))
-            is_started = True
-        except Exception:  # noqa: BLE001 - no thread can be started, as when the interpreter is going down
-            return  # a later use tries again
+            while True:
+                turn = self._turn(key, amount, own.flight, waits)
+                if isinstance(turn, Entry):
+                    return turn
+                leads, waits = turn is own.flight, waits + 1
+                outcome = yield own if leads else Step(turn)
+                if self._is_overtaken(key, turn, waits):
+                    own = self._own_step(key, load, amount) if leads else own
+                    continue
+                entry = _settled(outcome, leads=leads) or self._joined(key, outcome, amount)
+                if entry is not None:
+                    return entry
         finally:
-            if not is_started:
-                self._end(key, flight, Outcome())
+            self._end_unless_handed_over({key: own})
+
+    def _renewing(
+        self, key: K, load: Callable[[], V], is_other: Callable[[V], bool] | None
+    ) -> _Steps[K, V, Entry[K, V]]:
+        with self._shelf.lock:
+            begun = self._shelf.number
+        own, waits = self._own_step(key, load, is_forced=True), 0
+
+        def is_new(entry: Entry[K, V]) -> bool:
+            return entry.number > begun if is_other is None else is_other(entry.value)
+
+        try:
+            while True:
+                now_s = self._clock()
+                with self._shelf.lock:
+                    turn = self._shelf.turn_to_renew(key, own.flight, waits, now_s, is_new=is_new)
+                if isinstance(turn, Entry):
+                    return turn
+                leads, waits = turn is own.flight, waits + 1
+                outcome = yield own if leads else Step(turn)
+                if self._is_overtaken(key, turn, waits):
+                    own = self._own_step(key, load, is_forced=True) if leads else own
+                elif leads or turn.number > begun or is_other is not None:
+                    entry = _settled(outcome, leads=leads) or self._joined(key, outcome, 0)
+                    if entry is not None:
+                        return entry
+        finally:
+            self._end_unless_handed_over({key: own})
+
+    def _is_overtaken(self, key: K, flight: Flight[Entry[K, V]], waits: int) -> bool:
+        """Whether a flight was superseded, and what did so is there or on its way.
+
+        Who took what the superseded one brought could find something older the next time.
+        """
+        if flight.was_current or waits > self._shelf.most_waits:
+            return False
+        with self._shelf.lock:
+            return key in self._shelf.flights or key in self._shelf.entries
+
+    def _joined(self, key: K, outcome: Outcome[Entry[K, V]], amount: int) -> Entry[K, V] | None:
+        """What there is after the flight of another, or what that has brought and has made room for others already."""
+        now_s, brought = self._clock(), outcome.value
+        with self._shelf.lock:
+            entry = self._shelf.take(key, amount, now_s)
+            if entry is None and brought is not None and self._shelf.use(brought, amount, now_s):
+                return brought
+            return entry
+
+    def _loading_all(
+        self, loads: Loads[K, V], load_all: LoadAll[K, V]
+    ) -> _Steps[K, V, dict[K, Entry[K, V] | Exception]]:
+        found: dict[K, Entry[K, V] | Exception] = {}
+        others: dict[K, _Step[K, V]] = {}
+        own: dict[K, _Step[K, V]] = {}
+        try:
+            for key in loads:
+                flight = Flight[Entry[K, V]]()
+                own[key] = Step(flight)  # before it is on the shelf, so that it is ended whatever happens
+                turn = self._first_turn(key, flight)
+                if turn is flight:
+                    continue
+                del own[key]
+                if isinstance(turn, Flight):
+                    others[key] = Step(turn)
+                else:
+                    found[key] = turn
+            work: Callable[[], None] | None = partial(
+                self._calls.make_one_for_all, {key: step.flight for key, step in own.items()}, loads, load_all
+            )
+            for key, step in own.items():
+                step.work, work = work, None  # the first one makes the call of all
+                found[key] = yield from self._finishing(key, loads[key], step, leads=True)
+        finally:
+            self._end_unless_handed_over(own)
+        for key, step in others.items():
+            found[key] = yield from self._finishing(key, loads[key], step, leads=False)
+        return found
+
+    def _first_turn(self, key: K, own: Flight[Entry[K, V]]) -> Entry[K, V] | Flight[Entry[K, V]] | Exception:
+        entry = self.find(key)
+        if entry is not None:
+            return entry
+        try:
+            return self._turn(key, 0, own, 0)
+        except Exception as error:  # noqa: BLE001 - the answer for this key
+            return error
+
+    def _finishing(
+        self, key: K, load: Callable[[], V], step: _Step[K, V], *, leads: bool
+    ) -> _Steps[K, V, Entry[K, V] | Exception]:
+        try:
+            outcome = yield step
+            entry = None
+            if not self._is_overtaken(key, step.flight, 1):
+                entry = _settled(outcome, leads=leads) or self._joined(key, outcome, 0)
+            return (yield from self._loading(key, load, waits=1)) if entry is None else entry
+        except Exception as error:  # noqa: BLE001 - the answer for this key
+            return own_copy(error)
+
+    def _end_unless_handed_over(self, steps: Mapping[K, Step[Entry[K, V]]]) -> None:
+        """Leave the calls of who was interrupted to somebody else; a worker goes on with what it was given."""
+        if not any(step.is_handed_over for step in steps.values()):
+            for key, step in steps.items():
+                self._calls.end(key, step.flight, Outcome())
 
 
 def _settled(outcome: Outcome[Entry[K, V]], *, leads: bool) -> Entry[K, V] | None:

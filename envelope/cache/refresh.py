@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 __all__ = ["JITTER", "back_off_s", "refresh_fraction", "renewal_back_off_s"]
 
 JITTER = 0.2
@@ -33,10 +35,12 @@ def back_off_s(failures: int, chance: float) -> float:
     return longest * (0.5 + chance / 2)
 
 
-def renewal_back_off_s(failures: int, left_s: float, chance: float) -> float:
+def renewal_back_off_s(failures: int, left_s: float, chance: float, most_s: float = math.inf) -> float:
     """How long not to try a renewal again that failed, of an entry that is usable for `left_s` seconds more.
+
+    Never longer than `most_s`, unless the back-off of a call is: who bridges hours notices the end of an outage soon.
 
     Nobody waits for it, so there are a dozen tries in the rest of its life and not one with each hit: in an outage a
     fleet would otherwise ask for more than it ever does while all is well.
     """
-    return max(back_off_s(failures, chance), left_s / RENEWAL_TRIES * (0.5 + chance / 2))
+    return max(back_off_s(failures, chance), min(left_s / RENEWAL_TRIES, most_s) * (0.5 + chance / 2))

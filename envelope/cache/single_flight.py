@@ -31,14 +31,20 @@ class Flight(Generic[V]):
         future: gets the outcome, and never an exception: each waiter raises a copy of its own. It counts as running
             from the start, so a waiting task that is cancelled cannot cancel it for the others.
         thread_id: of the thread that makes the call, once it does.
+        number: of the call, once it has begun, in the order in which the cache's calls began; before that 0.
+        was_current: False once it has brought something that was not kept, because the flight was superseded.
+        is_forced: whether somebody wants a call that starts now; what other flights bring is too old for that.
     """
 
-    __slots__ = ("future", "thread_id")
+    __slots__ = ("future", "is_forced", "number", "thread_id", "was_current")
 
-    def __init__(self) -> None:
+    def __init__(self, *, is_forced: bool = False) -> None:
         self.future: Future[Outcome[V]] = Future()
         self.future.set_running_or_notify_cancel()
         self.thread_id: int | None = None
+        self.number = 0
+        self.was_current = True
+        self.is_forced = is_forced
 
     def land(self, outcome: Outcome[V]) -> None:
         """Wake everybody who waits. Only the first outcome counts."""
