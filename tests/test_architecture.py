@@ -9,27 +9,55 @@ import pytest
 ROOT = Path(__file__).parent.parent
 
 # From the bottom to the top. A unit may import from the floors below its own, and from itself.
-FLOORS = (
-    {"errors"},
-    {"suites", "context", "replacement", "process_state", "arguments"},
-    {"cache"},  # knows no keys
-    {"materials"},
-    {"message", "crypto", "key_names", "binary_files", "aws"},
-    {"keystore", "spool", "signing"},
-    {"keyrings"},
-    {"data_key_events"},
-    {"kept_data_keys"},
-    {"data_keys", "keyring_calls"},
-    {"engine"},
-    {"message_source", "encrypting_writer", "ranges", "files", "opened"},
-    {"streams", "decrypting_reader"},
-    {"client"},
-    {"aio"},
-    {""},  # envelope/__init__.py
-    {"cli"},
-    {"testing"},  # for the tests of users; nothing here imports it
-)
-DOORS = {"cryptography": "envelope/crypto", "boto3": "envelope/aws", "botocore": "envelope/aws"}
+FLOORS: dict[str, tuple[set[str], ...]] = {
+    "envelope": (
+        {"errors"},
+        {"suites", "context", "replacement", "process_state", "arguments"},
+        {"cache"},  # knows no keys
+        {"materials"},
+        {"message", "crypto", "key_names", "binary_files", "aws"},
+        {"keystore", "spool", "signing"},
+        {"keyrings"},
+        {"data_key_events"},
+        {"kept_data_keys"},
+        {"data_keys", "keyring_calls"},
+        {"engine"},
+        {"message_source", "encrypting_writer", "ranges", "files", "opened"},
+        {"streams", "decrypting_reader"},
+        {"client"},
+        {"aio"},
+        {""},  # envelope/__init__.py
+        {"cli"},
+        {"__main__"},
+        {"testing"},  # for the tests of users; nothing here imports it
+    ),
+    "envelope_secrets": (
+        {"errors", "stages", "limits"},
+        {"references", "typed_values", "password"},
+        {"value"},
+        {"service_rules"},
+        {"stores"},
+        {"label_moves", "label_state"},
+        {"writing", "policy_documents", "events", "key_ring", "batch"},
+        {"cache", "watching", "stage_operations", "rotation_control", "policies", "inject"},
+        {"client"},
+        {"aio"},
+        {"rotation"},
+        {"connectors"},
+        {""},  # envelope_secrets/__init__.py
+        {"cli"},
+        {"testing"},
+    ),
+}
+ROOTS = {"envelope": ROOT / "envelope", "envelope_secrets": ROOT / "secrets" / "envelope_secrets"}
+DOORS = {
+    "boto3": {"envelope/aws"},
+    "botocore": {"envelope/aws"},
+    "click": {"envelope/cli", "secrets/envelope_secrets/cli"},
+    "cryptography": {"envelope/crypto"},
+    "rich": {"envelope/cli", "secrets/envelope_secrets/cli"},
+    "sqlite3": {"secrets/envelope_secrets/stores"},
+}
 
 SOURCES = sorted([*ROOT.glob("envelope/**/*.py"), *ROOT.glob("secrets/**/*.py")])
 
@@ -45,32 +73,47 @@ def imported_names(source: Path) -> Iterator[str]:
 
 def unit_of(module: str) -> str:
     """The unit of a module; a name of the package itself, like `envelope.Client`, is of `envelope/__init__.py`."""
-    unit = module.partition(".")[2].partition(".")[0]
-    return unit if any(unit in units for units in FLOORS) else ""
+    package, _, rest = module.partition(".")
+    unit = rest.partition(".")[0]
+    return unit if any(unit in units for units in FLOORS[package]) else ""
 
 
-def test_every_unit_has_a_floor() -> None:
-    units = {path.stem for path in (ROOT / "envelope").iterdir() if path.suffix == ".py" or path.is_dir()}
-    assert units - {"__init__", "__pycache__", "py"} <= set().union(*FLOORS)
+@pytest.mark.parametrize("package", FLOORS)
+def test_every_unit_has_a_floor(package: str) -> None:
+    units = {path.stem for path in ROOTS[package].iterdir() if path.suffix == ".py" or path.is_dir()}
+    assert units - {"__init__", "__pycache__", "py"} <= set().union(*FLOORS[package])
 
 
-def floor_of(unit: str) -> int:
-    return next(number for number, units in enumerate(FLOORS) if unit in units)
+def floor_of(module: str) -> int:
+    unit = unit_of(module)
+    return next(number for number, units in enumerate(FLOORS[package_of(module)]) if unit in units)
+
+
+def package_of(module: str) -> str:
+    return module.partition(".")[0]
 
 
 def module_of(source: Path) -> str:
-    return ".".join(source.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+    root = ROOT / "secrets" if source.is_relative_to(ROOT / "secrets") else ROOT
+    return ".".join(source.relative_to(root).with_suffix("").parts).removesuffix(".__init__")
 
 
-@pytest.mark.parametrize(
-    "source", sorted(ROOT.glob("envelope/**/*.py")), ids=lambda source: str(source.relative_to(ROOT))
-)
+@pytest.mark.parametrize("source", SOURCES, ids=lambda source: str(source.relative_to(ROOT)))
 def test_no_import_goes_up_a_floor_or_sideways(source: Path) -> None:
-    own = unit_of(module_of(source))
+    module = module_of(source)
     for name in imported_names(source):
-        assert not name.startswith("envelope_secrets"), "envelope never imports envelope_secrets"
-        if name.startswith("envelope.") and unit_of(name) != own:
-            assert floor_of(unit_of(name)) < floor_of(own), f"{source} imports {name}"
+        if package_of(name) == package_of(module) and unit_of(name) != unit_of(module):
+            assert floor_of(name) < floor_of(module), f"{source} imports {name}"
+
+
+def test_envelope_never_imports_envelope_secrets() -> None:
+    assert not [s for s in ROOT.glob("envelope/**/*.py") for n in imported_names(s) if "envelope_secrets" in n]
+
+
+def test_envelope_secrets_imports_nothing_of_the_command_but_in_its_own_commands() -> None:
+    own = ROOT / "secrets" / "envelope_secrets" / "cli"
+    others = [source for source in ROOT.glob("secrets/**/*.py") if not source.is_relative_to(own)]
+    assert not [s for s in others for name in imported_names(s) if f"{name}.".startswith("envelope.cli.")]
 
 
 def test_there_are_no_circles_inside_a_package() -> None:
@@ -80,7 +123,7 @@ def test_there_are_no_circles_inside_a_package() -> None:
         - {module}
         for module, source in modules.items()
     }
-    for package in ("envelope", *[module for module in modules if modules[module].name == "__init__.py"]):
+    for package in [module for module in modules if modules[module].name == "__init__.py"]:
         for imports in remaining.values():
             imports.discard(package)  # importing a module of a package is not importing from the package
     while ready := {module for module, imports in remaining.items() if not imports & remaining.keys()}:
@@ -96,7 +139,7 @@ def test_a_library_comes_in_by_one_door(library: str) -> None:
         for name in imported_names(source)
         if name.split(".")[0] == library
     }
-    assert users <= {DOORS[library]}
+    assert users <= DOORS[library]
 
 
 def test_secrets_is_a_source_root_and_no_package() -> None:

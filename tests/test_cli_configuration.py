@@ -10,7 +10,8 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from envelope.cli.configuration import configuration_options, find_files, user_file
+from envelope.cli.configuration import configuration_options
+from envelope.cli.configuration_files import find_files, user_file
 from envelope.cli.configuration_lines import line_of
 
 
@@ -79,7 +80,7 @@ def test_flags_go_before_the_environment_that_before_the_project_and_that_before
 
 
 def test_a_table_is_for_one_command_and_goes_before_what_is_for_all(place: Place) -> None:
-    place.project.write_text(
+    place.user.write_text(
         'region = "all"\nkeystore = "all"\n[encrypt]\nregion = "encrypt"\n[keys.create]\nkeystore = "create"\n'
     )
     assert place.run("encrypt") == "quiet=False\n() encrypt None\n"

@@ -13,13 +13,14 @@ import botocore.session
 import pytest
 from botocore.credentials import RefreshableCredentials
 
-from envelope import Aws, AwsMisconfigured, AwsUnavailable
+from envelope import Aws, AwsError, AwsMisconfigured, AwsUnavailable, LocalKeystore
 from envelope.aws.arn import KeyArn
 from envelope.aws.caller import caller_identity, credentials_of, endpoint_of
 from envelope.aws.dry_run import permissions_on
 from envelope.cli import doctor
-from envelope.cli.doctor_checks import Finding, State, aws_findings, word_findings
+from envelope.cli.doctor_checks import Finding, State, aws_findings, keystore_finding, word_findings
 from envelope.cli.key_words import KeySettings
+from envelope.cli.keystore_options import KeystoreSettings
 from envelope.testing import FakeKms
 from tests.aws_environment import clean_aws_environment
 from tests.cli_for_tests import run_cli
@@ -163,6 +164,57 @@ class Answers:
 
     def get_caller_identity(self) -> dict[str, Any]:
         return {"Arn": "arn:aws:iam::111122223333:root", "Account": "111122223333"}
+
+
+class Answering(Answers):
+    """The same, with another answer."""
+
+    def __init__(self, answer: object) -> None:
+        self.answer = answer
+
+    def get_caller_identity(self) -> Any:
+        return self.answer
+
+
+@pytest.mark.parametrize("answer", [None, [], "text", {}, {"Arn": 1, "Account": 2}, {"Arn": "arn:aws:iam::1:root"}])
+def test_an_answer_that_names_no_caller_is_an_error_of_aws(answer: object) -> None:
+    aws: Any = Answering(answer)
+    with pytest.raises(AwsError, match="names no caller"):
+        caller_identity(aws)
+
+
+@pytest.mark.parametrize(
+    "metadata",
+    [
+        None,
+        [],
+        {"HTTPHeaders": None},
+        {"HTTPHeaders": {"date": 1}},
+        {"HTTPHeaders": {"date": "then"}},
+        {"HTTPHeaders": []},
+    ],
+)
+def test_a_date_that_is_none_says_nothing_of_the_clock(metadata: object) -> None:
+    aws: Any = Answering({"Arn": "a", "Account": "b", "ResponseMetadata": metadata})
+    assert caller_identity(aws).clock_ahead_s is None
+
+
+def test_a_client_that_is_none_of_kms_leaves_it_unknown() -> None:
+    aws: Any = Answers()
+    found = permissions_on(aws, KeyArn.parse("arn:aws:kms:eu-west-1:111122223333:key/1234"), {})
+    assert [permission.is_allowed for permission in found] == [None] * 3
+
+
+def test_a_keystore_that_cannot_be_looked_at_is_a_finding(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (home / "circle").symlink_to("circle")
+    found = keystore_finding(KeystoreSettings(home / "circle"))
+    assert (found.state, "cannot look at" in found.text) == (State.FAILED, True)
+
+    def nobody() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr(Path, "home", nobody)
+    assert keystore_finding(KeystoreSettings(environ={})).state is State.FAILED
 
 
 def test_an_answer_without_a_date_says_nothing_of_the_clock() -> None:
@@ -327,3 +379,17 @@ def test_on_a_terminal_states_have_colours_unless_they_are_not_wanted(
     monkeypatch.setattr("sys.stdout.isatty", lambda: True)
     doctor.command.main(["-k", "aes:tests/one@one.key"], standalone_mode=False)
     assert ("\x1b[32mok" in capsys.readouterr().out) is is_coloured
+
+
+def test_two_local_keys_take_one_passphrase_from_a_descriptor(home: Path) -> None:
+    keystore = LocalKeystore.create("keystore.json", passphrase="correct horse")
+    for name in ("one", "two"):
+        keystore.create_key(name)
+    words = ("-k", "local:one", "-k", "local:two", "--keystore", "keystore.json", "--passphrase-fd", "0")
+    ended = run_cli("doctor", *words, stdin=b"correct horse\n")
+    assert ended.status == 0
+    assert ended.out.count(b"ok      key: LocalKeyring(") == 2
+    ended = run_cli("doctor", *words, stdin=b"wrong\n")
+    assert ended.status == 4
+    assert ended.out.count(b"does not open") + ended.out.count(b"passphrase") >= 2
+    assert b"there is no passphrase" not in ended.out

@@ -217,3 +217,10 @@ def test_a_hint_that_helps_only_programs_is_left_out(tmp_path: Path) -> None:
     (tmp_path / "one.key").write_bytes(bytes(32))
     ended = run_cli("verify", tmp_path / "missing", "-k", f"aes:tests/one@{tmp_path}/one.key")
     assert (ended.status, ended.errors.count("\n")) == (1, 1), ended.errors
+
+
+def test_too_little_memory_is_no_bug(capsys: pytest.CaptureFixture[str]) -> None:
+    assert show_error(MemoryError()) == 1
+    shown = capsys.readouterr().err
+    assert "there is not enough memory" in shown
+    assert "--jobs" in shown

@@ -8,7 +8,10 @@ from pathlib import Path
 import click
 import pytest
 
-from envelope.cli.inputs import STREAM, Plan, Selection, planned
+from envelope.cli.collisions import OtherFiles
+from envelope.cli.inputs import planned
+from envelope.cli.plan import STREAM, Plan
+from envelope.cli.selection import Selection
 
 DIRECTORIES = Selection(recursive=True)
 
@@ -25,8 +28,9 @@ def make(*paths: str) -> None:
         Path(path).write_text(path)
 
 
-def encrypting(inputs: list[str], output: str, selection: Selection = DIRECTORIES, kept: tuple[str, ...] = ()) -> Plan:
-    return planned(inputs, output, selection, name_of=lambda name: name + ".encrypted", kept=kept)
+def encrypting(inputs: list[str], output: str, selection: Selection = DIRECTORIES, own: tuple[str, ...] = ()) -> Plan:
+    others = OtherFiles(own=own)
+    return planned(inputs, output, selection, name_of=lambda name: name + ".encrypted", others=others)
 
 
 def ways(plan: Plan) -> list[tuple[str, str]]:
@@ -46,7 +50,7 @@ def test_one_file_goes_to_the_output_itself() -> None:
     assert not plan.is_tree
 
 
-@pytest.mark.parametrize("output", ["out", "out/", "new/"])
+@pytest.mark.parametrize("output", ["out", "out/", "new/", "new/deep/..", "new/."])
 def test_one_file_goes_into_a_directory(output: str) -> None:
     make("deep/a.txt")
     Path("out").mkdir()
@@ -88,6 +92,12 @@ def test_two_inputs_never_have_one_target() -> None:
     make("one/a", "two/a")
     with pytest.raises(click.UsageError, match=r"would both be written to 'out/a\.encrypted'"):
         encrypting(["one/a", "two/a"], "out")
+
+
+def test_an_input_without_a_name_is_refused() -> None:
+    for inputs in ([""], ["a", ""]):
+        with pytest.raises(click.UsageError, match="an input has no name"):
+            encrypting(inputs, "out")
 
 
 def test_standard_input_stands_alone() -> None:
@@ -197,14 +207,15 @@ def test_unfinished_files_of_a_crash_are_not_read() -> None:
 
 def test_other_files_of_the_run_are_neither_read_nor_written() -> None:
     make("in/a", "in/log")
-    assert ways(encrypting(["in"], "out", kept=("in/log",))) == [("in/a", "out/a.encrypted")]
+    assert ways(encrypting(["in"], "out", own=("in/log",))) == [("in/a", "out/a.encrypted")]
     with pytest.raises(click.UsageError, match="as an output and as another file"):
-        encrypting(["in/a"], "in/log", kept=("in/log",))
+        encrypting(["in/a"], "in/log", own=("in/log",))
 
 
 def test_a_directory_that_cannot_be_listed_is_kept_as_a_failure() -> None:
     make("in/a", "in/b/c")
     real = os.scandir
+    # And it is not made anew: an empty one would look as if there had been nothing.
 
     def scandir(path: str) -> object:
         if path == "in/b":
@@ -216,6 +227,7 @@ def test_a_directory_that_cannot_be_listed_is_kept_as_a_failure() -> None:
         plan = encrypting(["in"], "out")
     assert ways(plan) == [("in/a", "out/a.encrypted")]
     assert [folder for folder, _ in plan.unread] == ["in/b"]
+    assert plan.folders == ()
 
 
 def test_a_name_that_no_file_can_have_is_for_reading_to_refuse() -> None:

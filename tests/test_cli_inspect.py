@@ -19,6 +19,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from envelope import (
+    Client,
     EnvelopeError,
     LimitExceeded,
     MalformedMessage,
@@ -300,3 +301,14 @@ def test_in_plain_lines_and_json_nothing_acts_either(tmp_path: Path) -> None:
     plain = run_cli("inspect", tmp_path / "message").out.decode()
     assert all(line.isprintable() for line in plain.split("\n"))
     assert run_cli("inspect", "--json", tmp_path / "message").out.isascii()
+
+
+def test_what_is_shown_begins_without_an_empty_line_also_behind_a_failure(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("message").write_bytes(Client(raw_aes()).encrypt(b"plaintext"))
+    ended = run_cli("inspect", "none", "message", "message")
+    assert ended.status == 1
+    assert ended.out.startswith(b"input: message\n")
+    assert ended.out.count(b"\n\ninput: ") == 1

@@ -33,9 +33,9 @@ from envelope.cli.key_words import (
     discovery_keyring,
     key_arns_of,
     keyring_of,
-    words_in_file,
 )
 from envelope.cli.keystore_options import KeystoreSettings
+from envelope.cli.parsed_words import files_of, shown_words, words_in_file
 from envelope.testing import FakeKms
 from tests.fake_kms_for_tests import new_key
 
@@ -166,7 +166,7 @@ def test_local_words_open_the_keystore_once_and_only_when_they_are_used(tmp_path
     settings = settings_of(path=path, ask=ask)
     message = Client(made("local:app", "local:other", settings=settings)).encrypt(b"plaintext")
     assert Client(made("local:other", settings=settings, purpose="decrypt")).decrypt(message) == b"plaintext"
-    assert asked == ["Passphrase of the keystore: "] * 2
+    assert asked == ["Passphrase of the keystore: "]
 
 
 def test_kms_words_are_arns_with_and_without_a_prefix() -> None:
@@ -297,6 +297,53 @@ def test_a_keys_file_has_one_word_on_each_line(tmp_path: Path) -> None:
     path = tmp_path / "keys"
     path.write_text("# the application's\nlocal:app\n\n  alias/app  \n")
     assert words_in_file(path) == ("local:app", "alias/app")
+
+
+def test_a_keys_file_that_is_too_long_is_refused_and_not_cut(tmp_path: Path) -> None:
+    (tmp_path / "keys").write_text("local:app\n" + "#" * 1_048_576)
+    with pytest.raises(InvalidArgument, match="more than 1,048,576 bytes"):
+        words_in_file(tmp_path / "keys")
+
+
+def test_words_are_shown_and_what_is_none_is_not() -> None:
+    environ = {"NAME": "local:app"}
+    words = ["alias/app", SECRET, "env:NAME", f"env:{SECRET}", "aes:n/k@file"]
+    assert list(shown_words(words, environ)) == [
+        "alias/app",
+        "(no key word)",
+        "env:NAME",
+        "(no key word)",
+        "aes:n/k@file",
+    ]
+
+
+def test_the_files_of_words_are_known_before_they_are_read() -> None:
+    words = ["local:app", "aes:n/k@one#hex", "rsa:n/k@two.pem#pkcs1", "aes:nothing", SECRET, "env:NAME", "rsa:n/k@a#b"]
+    assert [str(path) for path in files_of(words, {"NAME": "aes:n/k@three"})] == ["one", "two.pem", "three", "a#b"]
+
+
+def test_a_home_of_nobody_is_a_name_like_any_other() -> None:
+    assert [str(path) for path in files_of(["aes:n/k@~nobody-of-this-name/key"], {})] == ["~nobody-of-this-name/key"]
+
+
+@pytest.mark.parametrize("word", [f"env:{SECRET}", "env:deadbeef", "hunter:2", "secret:", f"aes:n/k@{SECRET}"])
+def test_what_looks_like_a_key_in_a_place_for_names_is_not_shown(word: str) -> None:
+    with pytest.raises((InvalidArgument, KeyUnavailable)) as caught:
+        made(word)
+    shown = f"{caught.value} {caught.value.hint}"
+    assert not [part for part in (SECRET, "deadbeef", "hunter", "secret:") if part in shown], shown
+
+
+def test_a_file_whose_name_looks_like_a_key_is_shown_if_it_is_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    name = "00112233445566778899aabbccddeeff"
+    with pytest.raises(KeyUnavailable, match="its name looks like a key"):
+        made(f"aes:n/k@{name}")
+    Path(name).write_bytes(b"too short")
+    with pytest.raises(InvalidArgument, match=name):
+        made(f"aes:n/k@{name}")
 
 
 @pytest.mark.parametrize("content", [b"", b"# nothing\n", b"\xff\xfe"])

@@ -209,3 +209,44 @@ def test_in_a_terminal_a_new_passphrase_is_asked_for_twice_and_not_shown(home: P
     os.close(terminal)
     assert SECRET.encode() not in shown
     assert LocalKeystore.open(home / "data/envelope/keystore.json", passphrase=SECRET).key_names() == ("app",)
+
+
+@pytest.mark.parametrize("name", ["", "a\x1b[31m", "x" * 129, "\udcff"])
+def test_a_name_that_no_key_can_have_makes_no_keystore(home: Path, name: str) -> None:
+    Path("given.key").write_bytes(KEY)
+    failed(2, "create", name)
+    failed(2, "import", name, "given.key")
+    assert not (home / "data").exists()
+
+
+def test_a_passphrase_in_the_place_of_something_else_is_not_shown(home: Path) -> None:
+    for arguments in (("create", "app", SECRET), ("create", "app", "--passphrase-fd", SECRET)):
+        ended = failed(2, *arguments)
+        assert ended.errors.startswith("envelope: error: ")
+    ended = failed(2, "create", "app", f"--passphrase={SECRET}")
+    assert "no such option" in ended.errors
+
+
+def test_old_and_new_keys_of_one_keystore_take_one_passphrase(home: Path) -> None:
+    for name in ("old", "new"):
+        succeeded("create", name, "--keystore", "keystore.json")
+    Path("in").write_bytes(b"plaintext")
+    assert run_cli("encrypt", "in", "-o", "message", "-k", "local:old", "--keystore", "keystore.json").status == 0
+    words = ("-k", "local:old", "--to", "local:new", "--keystore", "keystore.json", "--passphrase-fd", "0")
+    ended = run_cli("rekey", "message", "-o", "other", *words, stdin=SECRET.encode() + b"\n")
+    assert (ended.status, ended.errors) == (0, "")
+
+
+def test_a_new_keystore_without_a_terminal_is_not_said_to_have_a_passphrase(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-m", "envelope.cli", "keys", "create", "app"],
+        env={name: value for name, value in environment().items() if name != PASSPHRASE_VARIABLE},
+        start_new_session=True,
+        stderr=subprocess.PIPE,
+    ) as process:
+        _, errors = process.communicate(timeout=60)
+    assert process.returncode == 4
+    assert errors.startswith(b"envelope: error: a passphrase is needed, and there is no terminal to ask for it\n")
+    assert not (home / "data/envelope/keystore.json").exists()

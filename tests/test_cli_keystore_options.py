@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from envelope import InvalidArgument, KeystoreError, LocalKeystore, PassphraseRefused
+from envelope import InvalidArgument, KeystoreError, LocalKeystore, PassphraseRefused, StreamFailed
 from envelope.cli.aws_options import AwsSettings, shared_aws
 from envelope.cli.keystore_options import KeystoreSettings, open_keystore
 from envelope.cli.passphrases import PASSPHRASE_VARIABLE, ask_at_the_terminal, find_passphrase
@@ -102,6 +102,15 @@ def test_the_default_place_is_in_the_folder_of_the_users_data(tmp_path: Path, mo
 def test_a_keystore_that_is_not_there_is_an_error_before_anybody_is_asked(tmp_path: Path) -> None:
     with pytest.raises(KeystoreError, match="there is no keystore at"):
         open_keystore(KeystoreSettings(tmp_path / "none", ask=nobody))
+
+
+def test_what_is_no_file_or_cannot_be_looked_at_is_no_keystore(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(KeystoreError, match="is not a keystore file"):
+        open_keystore(KeystoreSettings(tmp_path / "pipe", ask=nobody))
+    (tmp_path / "circle").symlink_to("circle")
+    with pytest.raises(StreamFailed, match="cannot read the keystore"):
+        open_keystore(KeystoreSettings(tmp_path / "circle", ask=nobody))
 
 
 def test_a_keystore_opens_under_its_passphrase_or_none_if_it_is_for_development(tmp_path: Path) -> None:

@@ -46,7 +46,7 @@ def test_an_input_that_another_one_would_be_written_to_is_not_left_out_in_silenc
     Path("out/plain.encrypted").write_bytes(b"precious")
     ended = run_cli("encrypt", "plain", "out/plain.encrypted", "-k", AES, "-o", "out", "--force")
     assert ended.status == 2
-    assert "another one would be written to it" in ended.errors
+    assert "'out/plain.encrypted' is an input, and 'plain' would be written to it" in ended.errors
     assert Path("out/plain.encrypted").read_bytes() == b"precious"
 
 
@@ -63,9 +63,12 @@ def test_who_cannot_be_told_of_a_failure_gets_its_status_all_the_same() -> None:
             report.step("encrypted", "plain")
 
 
-def test_a_keys_file_of_a_configuration_adds_no_reader_to_the_keys_of_the_command_line() -> None:
+def test_a_keys_file_of_a_configuration_adds_no_reader_to_the_keys_of_the_command_line(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     Path("more.txt").write_text(OTHER + "\n")
-    Path("envelope.toml").write_text('[encrypt]\nkeys-file = "more.txt"\n')
+    Path("named.toml").write_text('[encrypt]\nkeys-file = "more.txt"\n')
+    monkeypatch.setenv("ENVELOPE_CONFIG", "named.toml")
     assert run_cli("encrypt", "plain", "-k", AES, "-o", "one").status == 0
     assert len(describe(Path("one").read_bytes()).encrypted_data_keys) == 1
     assert run_cli("encrypt", "plain", "-o", "two").status == 0

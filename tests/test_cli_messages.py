@@ -246,7 +246,7 @@ def test_metadata_that_cannot_be_written_is_a_failure() -> None:
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [
-        (("encrypt", "-c", "a"), "'a' has no value"),
+        (("encrypt", "-c", "a"), "-c number 1 has no value"),
         (("encrypt", "-c", "=1"), "a value without a name"),
         (("encrypt", "-c", "a=1", "-c", "a=2"), "'a' is given twice"),
         (("decrypt", "-c", "a=1", "-c", "a"), "'a' is given twice"),

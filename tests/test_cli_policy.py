@@ -189,3 +189,19 @@ def test_statements_are_made_for_both_directions_by_default() -> None:
     ]
     (made,) = key_policy_statements(READER, ContextRule(), is_first=False)
     assert made["Action"] == ["kms:Encrypt", "kms:Decrypt"]
+
+
+@pytest.mark.parametrize(
+    "arn",
+    [
+        "arn:aws:kms:eu-west-1:111122223333:key/*",
+        "arn:aws:kms:eu-west-1:111122223333:key/1234?",
+        "arn:aws:kms:eu-west-1:*:key/1234",
+        "arn:aws:kms:eu-west-1:${aws:PrincipalAccount}:key/1234",
+        "kms:arn:aws:kms:eu-west-1:111122223333:alias/*",
+    ],
+)
+def test_a_pattern_is_no_key_of_a_policy(arn: str) -> None:
+    ended = run_cli("policy", "-k", arn)
+    assert (ended.status, ended.out) == (2, b"")
+    assert "key 1 is not the ARN of a KMS key" in ended.errors

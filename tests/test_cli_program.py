@@ -57,7 +57,7 @@ def test_without_its_extra_the_command_says_what_to_install(monkeypatch: pytest.
     assert ended.status == 2
     assert ended.errors.splitlines() == [
         "envelope: error: the command needs its extra",
-        "envelope: hint: pip install 'envelope-kms[cli]'",
+        "envelope: hint: pip install 'envelope-kms[cli]'; in a checkout: pip install '.[cli]'",
     ]
 
 
@@ -78,7 +78,7 @@ def test_every_command_of_the_table_is_there_and_has_help(name: str) -> None:
 def test_help_fits_on_a_screen_and_ends_with_two_examples(name: str | None) -> None:
     lines = run_cli(*filter(None, [name]), "--help").out.decode().splitlines()
     assert max(map(len, lines)) <= 80
-    assert len(lines) <= (28 if name is None else 24)
+    assert len(lines) <= (29 if name is None else 24)
     if name is not None:
         assert lines[-3].strip() == "Examples:"
         assert all(line.startswith("  ") for line in lines[-2:])
@@ -162,7 +162,7 @@ def test_the_configuration_reaches_the_commands() -> None:
 
 
 def test_a_bug_is_an_error_without_a_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("envelope.cli.encrypt.planned", lambda *_, **__: 1 / 0)
+    monkeypatch.setattr("envelope.cli.encrypt.ends_of", lambda *_, **__: 1 / 0)
     ended = run_cli("encrypt", "-o", "out", "-k", AES)
     assert ended.status == 1
     assert ended.errors.startswith("envelope: error: unexpected ZeroDivisionError\n")
@@ -172,7 +172,7 @@ def test_a_signal_ends_the_program_by_itself(monkeypatch: pytest.MonkeyPatch) ->
     def interrupted(*_: object, **__: object) -> None:
         signal.raise_signal(signal.SIGTERM)
 
-    monkeypatch.setattr("envelope.cli.encrypt.planned", interrupted)
+    monkeypatch.setattr("envelope.cli.encrypt.ends_of", interrupted)
     died: list[int] = []
 
     def die(number: int) -> int:
@@ -189,7 +189,7 @@ def test_a_broken_pipe_ends_the_program_in_silence(monkeypatch: pytest.MonkeyPat
     def broken(*_: object, **__: object) -> None:
         raise StreamFailed("cannot write") from BrokenPipeError()
 
-    monkeypatch.setattr("envelope.cli.encrypt.planned", broken)
+    monkeypatch.setattr("envelope.cli.encrypt.ends_of", broken)
     errors = io.StringIO()
     with redirect_stderr(errors):
         assert start(["encrypt", "-o", "out", "-k", AES], die=lambda number: 128 + number) == 141
@@ -208,12 +208,32 @@ def test_dying_of_a_signal_takes_the_handler_away_first() -> None:
     assert seen == [(os.getpid(), signal.SIG_DFL)]
 
 
-def test_a_second_signal_is_not_handled_any_more() -> None:
-    with interruptible():
+def test_a_second_signal_ends_the_process_at_once() -> None:
+    died: list[int] = []
+
+    def die(number: int) -> int:
+        died.append(number)
+        return 128 + number
+
+    with interruptible(die=die):
         with pytest.raises(Interrupted, match="SIGINT"):
             signal.raise_signal(signal.SIGINT)
-        assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+        assert not died
+        signal.raise_signal(signal.SIGQUIT)
+        assert died == [signal.SIGQUIT]
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_the_program_dies_before_the_handlers_of_others_are_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[object] = []
+
+    def die(number: int) -> int:
+        seen.append(signal.getsignal(signal.SIGINT))
+        return 128 + number
+
+    monkeypatch.setattr("envelope.cli.encrypt.ends_of", lambda *_, **__: signal.raise_signal(signal.SIGINT))
+    assert start(["encrypt", "-o", "out", "-k", AES], die=die) == 130
+    assert seen != [signal.default_int_handler]
 
 
 def test_a_signal_that_the_parent_ignores_stays_ignored() -> None:

@@ -14,8 +14,8 @@ import pytest
 
 from envelope import KeyUnavailable, NotAuthentic
 from envelope.cli import run as run_module
-from envelope.cli.inputs import Job, Plan
 from envelope.cli.metadata import MetadataFile
+from envelope.cli.plan import Job, Plan
 from envelope.cli.report import Report
 from envelope.cli.run import RunOptions, Verb, run
 from envelope.cli.signals import Interrupted

@@ -103,6 +103,37 @@ def test_a_link_is_followed(tmp_path: Path) -> None:
     assert (tmp_path / "real").read_bytes() == b"new"
 
 
+@pytest.mark.parametrize("options", [KEEP, FORCE])
+def test_a_link_that_leads_nowhere_does_not_choose_where_a_file_is_made(tmp_path: Path, options: TargetOptions) -> None:
+    (tmp_path / "out").symlink_to(tmp_path / "elsewhere" / "file")
+    with pytest.raises(StreamFailed, match="leads nowhere"):
+        write(tmp_path / "out", options)
+    assert tree_of(tmp_path) == {}
+
+
+def test_where_all_files_have_one_mode_none_is_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fchmod(descriptor: int, mode: int) -> None:
+        raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
+
+    (tmp_path / "out").write_bytes(b"old")
+    (tmp_path / "out").chmod(0o600)
+    monkeypatch.setattr(os, "fchmod", fchmod)
+    write(tmp_path / "out", FORCE)
+    assert tree_of(tmp_path) == {"out": b"new"}
+
+
+def test_without_hard_links_a_file_that_appears_in_the_meantime_is_kept_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def link(source: str, target: str) -> None:
+        raise OSError(errno.EPERM, os.strerror(errno.EPERM))
+
+    monkeypatch.setattr(os, "link", link)
+    with pytest.raises(StreamFailed, match="exists already"):
+        write_and(lambda: (tmp_path / "out").write_bytes(b"somebody else's"), tmp_path / "out", KEEP)
+    assert tree_of(tmp_path) == {"out": b"somebody else's"}
+
+
 def test_a_device_is_written_directly_and_without_force() -> None:
     write(Path("/dev/null"))
     assert stat.S_ISCHR(Path("/dev/null").stat().st_mode)

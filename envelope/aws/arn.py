@@ -14,6 +14,9 @@ __all__ = ["KeyArn", "is_region"]
 _MAX_CHARACTERS = 2_048
 """KMS takes no longer key identifier (service model: KeyIdType)."""
 
+_PATTERN_CHARACTERS = frozenset("*?$")
+"""In a policy they make an ARN a pattern, or a variable of one; no ARN of a key or alias has any of them."""
+
 _REGION = re.compile(r"[a-z]{2,20}(-[a-z]{1,20}){1,3}-[0-9]{1,3}")
 """us-east-1, us-gov-west-1, eusc-de-east-1: every region of AWS has such a name."""
 
@@ -41,11 +44,13 @@ class KeyArn:
         """The parts of an ARN. Anybody may have written it: a message names its keys.
 
         Raises:
-            ValueError: not an ARN of KMS, a part is missing or empty, a character that no ARN has, or a region that is
-                not named like one. The specification takes any text for a region; here it leads to a host.
+            ValueError: not an ARN of KMS, a part is missing or empty, a character that no ARN of a key has, or a region
+                that is not named like one. The specification takes any text for a region; here it leads to a host.
         """
         if len(text) > _MAX_CHARACTERS or not (text.isascii() and text.isprintable()) or " " in text:
             raise ValueError("not an ARN of a KMS key")
+        if not _PATTERN_CHARACTERS.isdisjoint(text):
+            raise ValueError("not an ARN of a KMS key but a pattern")
         prefix, partition, service, region, account, resource = (text.split(":", 5) + [""] * 5)[:6]
         resource_type, _, resource_id = resource.partition("/")
         if (prefix, service) != ("arn", "kms") or resource_type not in ("key", "alias"):

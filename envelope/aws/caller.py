@@ -14,9 +14,11 @@ from typing import Any, Literal
 
 from envelope.aws.calls import call_service
 from envelope.aws.session import Aws
-from envelope.errors import AwsMisconfigured
+from envelope.errors import AwsError, AwsMisconfigured
 
 __all__ = ["CallerIdentity", "Credentials", "caller_identity", "credentials_of", "endpoint_of"]
+
+_MOST_CHARACTERS = 2_048
 
 LONG_TERM_PREFIX = "AKIA"
 """Access key ids of IAM users and of the account's root; temporary ones begin with ASIA."""
@@ -81,13 +83,21 @@ def caller_identity(aws: Aws, region: str | None = None, *, now_s: Callable[[], 
     """Ask STS who the caller is; nobody needs a permission for that.
 
     Raises:
-        AwsError: the call failed.
+        AwsError: the call failed, or its answer names no caller.
     """
-    response = call_service(
+    response: object = call_service(
         aws.client("sts", region).get_caller_identity, {}, operation="sts:GetCallerIdentity", resource=""
     )
-    arn, account = (str(response.get(name, ""))[:2_048] for name in ("Arn", "Account"))
-    return CallerIdentity(account, arn, _clock_ahead(response, now_s()))
+    answer = response if isinstance(response, Mapping) else {}
+    arn, account = answer.get("Arn"), answer.get("Account")
+    if not isinstance(arn, str) or not isinstance(account, str):
+        raise AwsError(
+            "the answer names no caller",
+            operation="sts:GetCallerIdentity",
+            code="UnexpectedResponse",
+            hint="is the endpoint one of AWS?",
+        )
+    return CallerIdentity(account[:_MOST_CHARACTERS], arn[:_MOST_CHARACTERS], _clock_ahead(answer, now_s()))
 
 
 def endpoint_of(aws: Aws, service: str, region: str | None = None) -> tuple[str, str]:
@@ -101,8 +111,9 @@ def endpoint_of(aws: Aws, service: str, region: str | None = None) -> tuple[str,
 
 
 def _clock_ahead(response: Mapping[str, Any], now_s: float) -> float | None:
-    headers = response.get("ResponseMetadata", {}).get("HTTPHeaders", {})
+    """None for an answer without a date, or with something else in its place."""
     try:
-        return now_s - parsedate_to_datetime(headers["date"]).timestamp()
-    except (KeyError, ValueError, TypeError):
+        date = response["ResponseMetadata"]["HTTPHeaders"]["date"]
+        return now_s - parsedate_to_datetime(date).timestamp()
+    except (LookupError, ValueError, TypeError, AttributeError, OverflowError):
         return None

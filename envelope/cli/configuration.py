@@ -1,4 +1,4 @@
-"""The configuration files: which there are, what may stand in them, and how they become defaults of options.
+"""What the configuration files say, and how it becomes defaults of options.
 
     keys = ["local:app"]              # for every command that has the option; -k on the command line wins
     region = "eu-west-1"
@@ -10,16 +10,14 @@
     keys = ["kms:arn:aws:kms:eu-west-1:111122223333:key/1234abcd"]
 
 The project's file, ``envelope.toml`` in the working directory, goes before the user's,
-``$XDG_CONFIG_HOME/envelope/config.toml``. ``--config FILE`` takes the place of both. Flags and environment variables go
-before any file: this is what click calls its default map. Where a file has tables for the command ``keys``, the option
-must be called ``key``.
+``$XDG_CONFIG_HOME/envelope/config.toml``, and may say less: see `envelope.cli.project_file`. ``--config FILE`` takes
+the place of both. Flags and environment variables go before any file: this is what click calls its default map. Where
+a file has tables for the command ``keys``, the option must be called ``key``.
 """
 
 from __future__ import annotations
 
 import os
-import stat
-import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,26 +25,20 @@ from typing import Any
 
 import click
 
+from envelope.cli.configuration_files import Configuration, Values, find_files
 from envelope.cli.configuration_lines import line_of
 from envelope.cli.printable import printable
+from envelope.cli.project_file import ALLOWED, remember
 
-__all__ = ["Configuration", "configuration_options", "find_files", "load", "user_file"]
+__all__ = ["configuration_options", "load"]
 
-PROJECT_FILE = "envelope.toml"
-_MOST_BYTES = 1_048_576
 _NOT_IN_FILES = frozenset({"config", "profile", "version", "help", "help_all"})
 _KEY = f"{__name__}.given"
 
-Values = dict[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Configuration:
-    """A configuration file, parsed."""
-
-    path: Path
-    text: str
-    values: Values
+_NOT_FOR_PROJECTS = (
+    "{name!r:.100} is not for a project's file, which comes along with whatever is checked out: "
+    "put it into the user's file, or name this one with --config or ENVELOPE_CONFIG"
+)
 
 
 def configuration_options(command: Any) -> Any:
@@ -85,28 +77,6 @@ def _taken(context: click.Context, parameter: click.Parameter, value: Any) -> An
     return value
 
 
-def user_file(environ: Mapping[str, str]) -> Path:
-    """Where the user's file is, if there is one. Source: XDG Base Directory Specification."""
-    folder = Path(environ.get("XDG_CONFIG_HOME", ""))
-    return (folder if folder.is_absolute() else Path.home() / ".config") / "envelope" / "config.toml"
-
-
-def find_files(config: Path | None, *, environ: Mapping[str, str], directory: Path) -> tuple[Configuration, ...]:
-    """The files that count, the one that goes first at the front.
-
-    Raises:
-        click.UsageError: a file cannot be read, is no TOML, or is a project's file that somebody else has written.
-    """
-    if config is not None:
-        return (_parsed(config, _content(config)),)
-    found = []
-    if (content := _content(directory / PROJECT_FILE, is_optional=True, is_checked=True)) is not None:
-        found.append(_parsed(directory / PROJECT_FILE, content))
-    if (content := _content(user_file(environ), is_optional=True)) is not None:
-        found.append(_parsed(user_file(environ), content))
-    return tuple(found)
-
-
 def load(files: Iterable[Configuration], context: click.Context, *, profile: str | None) -> Values:
     """The default map of the group of `context`.
 
@@ -127,8 +97,10 @@ def load(files: Iterable[Configuration], context: click.Context, *, profile: str
             known.check(file, values, (f"profiles.{name}",))
         top = {name: value for name, value in file.values.items() if name != "profiles"}
         known.check(file, top, ())
-        known.write(defaults, top)
-        known.write(defaults, profiles.get(profile or "", {}))
+        chosen = (top, profiles.get(profile or "", {}))
+        if file.is_project:
+            remember(context, file.path, known.written({}, *chosen))
+        known.written(defaults, *chosen)
     return defaults
 
 
@@ -147,14 +119,12 @@ class _Known:
             commands = {name: cls.of(found, context) for name, found in listed if found is not None}
         return cls(dict(_names_of(command.params)), commands)
 
-    def has(self, option: str) -> bool:
-        """Whether this command or one below has such an option."""
-        return option in self.options or any(command.has(option) for command in self.commands.values())
-
-    def takes_several(self, option: str) -> bool:
-        """Whether the option can be repeated, here or in a command below."""
-        own = self.options.get(option)
-        return (own is not None and own.multiple) or any(c.takes_several(option) for c in self.commands.values())
+    def options_of(self, name: str) -> Iterator[click.Option]:
+        """The options of this name, here and in the commands below."""
+        if (own := self.options.get(name)) is not None:
+            yield own
+        for command in self.commands.values():
+            yield from command.options_of(name)
 
     def check(self, file: Configuration, values: Values, where: tuple[str, ...]) -> None:
         """Raise `click.UsageError` for the first name that is neither an option nor a command."""
@@ -163,10 +133,18 @@ class _Known:
                 if name not in self.commands:
                     raise _unknown(file, "command", name, where)
                 self.commands[name].check(file, value, (*where, name))
-            elif not self.has(name):
+            elif not (options := list(self.options_of(name))):
                 raise _unknown(file, "option", name, where)
-            elif isinstance(value, list) and not self.takes_several(name):
-                raise _wrong(file, name, where, f"the option {name!r:.100} takes one value and no list")
+            elif file.is_project and not ALLOWED.issuperset(str(option.name) for option in options):
+                raise _wrong(file, name, where, _NOT_FOR_PROJECTS.format(name=name))
+            else:
+                _check_value(file, name, where, value, options)
+
+    def written(self, defaults: Values, *layers: Values) -> Values:
+        """Put values over those that are there, the last ones on top; return the same mapping."""
+        for values in layers:
+            self.write(defaults, values)
+        return defaults
 
     def write(self, defaults: Values, values: Values) -> None:
         """Put values over those that are there: first what is for all commands, then what is for one."""
@@ -179,6 +157,30 @@ class _Known:
             below = defaults.setdefault(name, {})
             command.write(below, general)
             command.write(below, values.get(name, {}) if isinstance(values.get(name), dict) else {})
+
+
+def _check_value(
+    file: Configuration, name: str, where: tuple[str, ...], value: object, options: Iterable[click.Option]
+) -> None:
+    for option in options:
+        if isinstance(value, list) and not option.multiple:
+            raise _wrong(file, name, where, f"the option {name!r:.100} takes one value and no list")
+        for one in value if isinstance(value, list) else [value]:
+            if type(one) is not _python_type(option):
+                raise _wrong(file, name, where, f"the option {name!r:.100} takes {_TYPES[_python_type(option)]}")
+            try:
+                option.type.convert(one, None, None)
+            except click.BadParameter as error:
+                raise _wrong(file, name, where, f"the option {name!r:.100}: {_lower(error.message)}") from error
+
+
+_TYPES = {bool: "true or false", int: "a number without quotes", str: 'text in quotes: "..."'}
+
+
+def _python_type(option: click.Option) -> type:
+    if isinstance(option.type, click.types.BoolParamType):
+        return bool
+    return int if isinstance(option.type, click.types.IntParamType) else str
 
 
 def _names_of(parameters: Iterable[click.Parameter]) -> Iterator[tuple[str, click.Option]]:
@@ -206,44 +208,6 @@ def _wrong(file: Configuration, name: str, where: tuple[str, ...], text: str) ->
     number = line_of(file.text, where, name)
     line = "" if number is None else f", line {number}"
     return click.UsageError(printable(f"{str(file.path)!r}{line}: {text}"))
-
-
-def _content(path: Path, *, is_optional: bool = False, is_checked: bool = False) -> bytes | None:
-    try:
-        with path.open("rb") as file:
-            status = os.fstat(file.fileno())
-            content = file.read(_MOST_BYTES + 1)
-    except (FileNotFoundError, NotADirectoryError):
-        if is_optional:
-            return None
-        raise click.UsageError(f"there is no configuration file {str(path)!r}") from None
-    except OSError as error:
-        raise click.UsageError(f"cannot read the configuration file {str(path)!r}: {error.strerror}") from error
-    if is_checked:
-        _check_owner(path, status)
-    if len(content) > _MOST_BYTES:
-        raise click.UsageError(f"the configuration file {str(path)!r} has more than {_MOST_BYTES:,} bytes")
-    return content
-
-
-def _check_owner(path: Path, status: os.stat_result) -> None:
-    """A project's file names the keys. In a folder of somebody else's it would have us encrypt to that somebody."""
-    if status.st_uid in (0, os.geteuid()) and not status.st_mode & stat.S_IWOTH:
-        return
-    raise click.UsageError(
-        f"{str(path)!r} belongs to somebody else, or everybody may write it: it is not used. "
-        f"--config {PROJECT_FILE} uses it all the same, --config /dev/null goes without"
-    )
-
-
-def _parsed(path: Path, content: bytes | None) -> Configuration:
-    try:
-        text = (content or b"").decode()
-        return Configuration(path, text, tomllib.loads(text))
-    except tomllib.TOMLDecodeError as error:
-        raise click.UsageError(printable(f"{str(path)!r} is no TOML: {_lower(str(error))}")) from error
-    except UnicodeDecodeError as error:
-        raise click.UsageError(f"{str(path)!r} is no TOML: it is not UTF-8") from error
 
 
 def _lower(text: str) -> str:

@@ -35,8 +35,9 @@ def written_context(words: Sequence[str]) -> dict[str, str]:
         click.UsageError: a word without name or ``=``, or a name twice.
     """
     pairs, names = _split(words)
-    if names:
-        raise click.UsageError(f"-c {names[0]!r} has no value: -c name=value")
+    if names:  # not shown: it can be a value whose name was forgotten
+        number = next(number for number, word in enumerate(words, 1) if "=" not in word)
+        raise click.UsageError(f"-c number {number} has no value: -c name=value")
     return pairs
 
 

@@ -8,18 +8,18 @@ import click
 
 from envelope.cli import run_options as options
 from envelope.cli.context_options import expected_context
-from envelope.cli.inputs import planned
-from envelope.cli.messages import Decryption, MessageWork, TextForm
-from envelope.cli.metadata import opened_metadata
+from envelope.cli.message_run import ends_of, run_messages
+from envelope.cli.messages import Decryption
 from envelope.cli.program import ManyOptions
 from envelope.cli.report import Report
-from envelope.cli.run import Verb, run
-from envelope.cli.streams import named_output, refuse_existing, refuse_terminal
+from envelope.cli.run import Verb
 from envelope.files import PLAINTEXT_MODE
 
 __all__ = ["command"]
 
 _VERB = Verb("decrypt", "decrypted", "Decrypting")
+
+OWNERS_BITS = 0o700
 
 _EXAMPLES = """\b
 Examples:
@@ -60,31 +60,21 @@ def command(report: Report, /, **values: Any) -> int:
     Output goes to -o, or to standard output; a file appears when all of it was verified. In a directory, names lose
     their .encrypted.
     """
-    name = values["output"]
-    output = named_output(name) if values["encode"] else refuse_terminal(name, "-o names a file")
-    target = options.target_options_of(values, new_mode=PLAINTEXT_MODE)
-    expected = expected_context(values["context"])
-    plan = planned(
-        values["inputs"],
-        output,
-        options.selection_of(values),
+    words = options.words_of(values)
+    # Messages may be open to all without the plaintext being so.
+    ends = ends_of(
+        values,
+        words,
         name_of=lambda name: options.decrypted_name(name, values["suffix"]),
-        kept=options.other_files_of(values),
+        new_mode=PLAINTEXT_MODE,
+        carried_bits=OWNERS_BITS,
     )
-    refuse_existing(plan, target, skip_existing=values["skip_existing"])
-    keyring = options.decrypting_keyring_of(values, options.key_settings_of(values))
-    with opened_metadata(values["metadata"], overwrite=values["overwrite_metadata"], output=output) as metadata:
-        convert = Decryption(
-            client=options.client_of(options.shared_keyring(keyring, is_tree=plan.is_tree), values),
-            expected=expected,
-            release_early=values["release_early"],
-            decode=values["decode"],
-        )
-        work = MessageWork(
-            convert=convert,
-            target=target,
-            form=TextForm(encode=values["encode"]),
-            skip_existing=values["skip_existing"],
-            wants_header=metadata.is_wanted,
-        )
-        return run(plan, work, _VERB, options=options.run_options_of(values), report=report, metadata=metadata)
+    expected = expected_context(values["context"])
+    keyring = options.decrypting_keyring_of(values, words, options.key_settings_of(values))
+    convert = Decryption(
+        client=options.client_of(options.shared_keyring(keyring, is_tree=ends.plan.is_tree), values),
+        expected=expected,
+        release_early=values["release_early"],
+        decode=values["decode"],
+    )
+    return run_messages(ends, convert, _VERB, values=values, report=report)

@@ -17,7 +17,9 @@ from envelope.cli.doctor_checks import Finding, State, aws_findings, keystore_fi
 from envelope.cli.failure import UNAVAILABLE
 from envelope.cli.key_words import KeySettings
 from envelope.cli.keystore_options import keystore_options, keystore_settings_of
+from envelope.cli.parsed_words import shown_words
 from envelope.cli.printable import printable
+from envelope.cli.project_file import tell_origin
 from envelope.cli.report import Report
 from envelope.errors import InvalidArgument
 
@@ -51,6 +53,7 @@ def command(
     as_json = as_json or context.ensure_object(Report).as_json
     keystore, aws = keystore_settings_of(values), aws_settings_of(values)
     settings = KeySettings(keystore, lambda: shared_aws(aws), os.environ)
+    tell_origin(context, "keys", "key", shown_words(keys, os.environ))
     encryption_context = _context_of(pairs)
     findings: list[Finding] = []
     kms = [_named(word) for word in keys if _is_kms(word)]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from envelope.cli.key_words import KeySettings, key_arns_of, keyring_of
 from envelope.cli.keystore_options import KeystoreSettings
 from envelope.cli.wording import in_words_of_the_command
-from envelope.errors import AwsUnavailable, EnvelopeError
+from envelope.errors import AwsUnavailable, EnvelopeError, KeystoreError
 
 if TYPE_CHECKING:
     from envelope.aws.dry_run import Permission
@@ -49,10 +49,15 @@ class Finding:
 
 def keystore_finding(settings: KeystoreSettings) -> Finding:
     """Whether there is a keystore; it is not opened."""
-    place = settings.place
-    if not place.exists():
-        return Finding("keystore", State.OK, f"none at {place}")
-    mode = place.stat().st_mode & 0o777
+    try:
+        place = settings.place
+        mode = place.stat().st_mode & 0o777
+    except (FileNotFoundError, NotADirectoryError):
+        return Finding("keystore", State.OK, f"none at {settings.place}")
+    except OSError as error:
+        return Finding("keystore", State.FAILED, f"cannot look at {settings.place}: {error.strerror}")
+    except KeystoreError as error:
+        return _failed("keystore", error)
     if mode & 0o077:
         return Finding("keystore", State.FAILED, f"{place} is open to others (mode {mode:04o})", "chmod 600 the file")
     return Finding("keystore", State.OK, f"{place}")

@@ -8,14 +8,12 @@ import click
 
 from envelope.cli import run_options as options
 from envelope.cli.context_options import written_context
-from envelope.cli.inputs import planned
 from envelope.cli.key_words import keyring_of
-from envelope.cli.messages import Encryption, MessageWork, TextForm
-from envelope.cli.metadata import opened_metadata
+from envelope.cli.message_run import ends_of, run_messages
+from envelope.cli.messages import Encryption
 from envelope.cli.program import ManyOptions
 from envelope.cli.report import Report
-from envelope.cli.run import Verb, run
-from envelope.cli.streams import named_output, refuse_existing, refuse_terminal
+from envelope.cli.run import Verb
 from envelope.files import CIPHERTEXT_MODE
 
 __all__ = ["command"]
@@ -54,37 +52,17 @@ def command(report: Report, /, **values: Any) -> int:
     Output goes to -o, or to standard output. In a directory, names get .encrypted added.
     The first -k makes the data keys; every one of them decrypts.
     """
-    if values["armor"] and values["encode"]:
-        raise click.UsageError("--armor is base64 already: leave out --encode")
-    is_text = values["armor"] or values["encode"]
-    name = values["output"]
-    output = named_output(name) if is_text else refuse_terminal(name, "--armor makes text, -o names a file")
-    target = options.target_options_of(values, new_mode=CIPHERTEXT_MODE)
+    words = options.words_of(values)
+    ends = ends_of(values, words, name_of=lambda name: name + values["suffix"], new_mode=CIPHERTEXT_MODE)
     context = written_context(values["context"])
-    plan = planned(
-        values["inputs"],
-        output,
-        options.selection_of(values),
-        name_of=lambda name: name + values["suffix"],
-        kept=options.other_files_of(values),
+    keyring = keyring_of(words, settings=options.key_settings_of(values), purpose="encrypt")
+    convert = Encryption(
+        client=options.client_of(options.shared_keyring(keyring, is_tree=ends.plan.is_tree), values),
+        context=context,
+        suite=options.suite_of(values),
+        frame_length_bytes=values["frame_length"],
+        unstored=values["unstored"],
+        decode=values["decode"],
+        wants_header=values["metadata"] is not None,
     )
-    refuse_existing(plan, target, skip_existing=values["skip_existing"])
-    keyring = keyring_of(options.words_of(values), settings=options.key_settings_of(values), purpose="encrypt")
-    with opened_metadata(values["metadata"], overwrite=values["overwrite_metadata"], output=output) as metadata:
-        convert = Encryption(
-            client=options.client_of(options.shared_keyring(keyring, is_tree=plan.is_tree), values),
-            context=context,
-            suite=options.suite_of(values),
-            frame_length_bytes=values["frame_length"],
-            unstored=values["unstored"],
-            decode=values["decode"],
-            wants_header=metadata.is_wanted,
-        )
-        work = MessageWork(
-            convert=convert,
-            target=target,
-            form=TextForm(encode=values["encode"], armor=values["armor"]),
-            skip_existing=values["skip_existing"],
-            wants_header=metadata.is_wanted,
-        )
-        return run(plan, work, _VERB, options=options.run_options_of(values), report=report, metadata=metadata)
+    return run_messages(ends, convert, _VERB, values=values, report=report)

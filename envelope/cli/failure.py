@@ -5,13 +5,14 @@
 2    usage: options, key words, the configuration
 3    refused or not authentic: another context, a changed message or wrapped key, a forbidden suite, a limit
 4    a key or AWS is not available
-130, 143, 141    stopped by SIGINT, SIGTERM, or because nobody reads the output any more
+129, 130, 131, 143, 141    stopped by SIGHUP, SIGINT, SIGQUIT, SIGTERM, or because nobody reads the output any more
 """
 
 from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 import traceback
 from collections.abc import Iterable, Iterator
@@ -48,6 +49,8 @@ DONE, FAILED, USAGE, REFUSED, UNAVAILABLE = range(5)
 INTERRUPTED, BROKEN_PIPE, TERMINATED = 130, 141, 143
 
 _MOST_CAUSES = 8
+_EXTRA_ARGUMENTS = re.compile(r"Got unexpected extra arguments? \(.*\)", re.DOTALL)
+"""click shows them; what stands where nothing belongs can be a passphrase."""
 _NOT_AUTHENTIC_CODES = frozenset({"InvalidCiphertextException", "IncorrectKeyException"})
 _FROM_THE_GRAVEST = (INTERRUPTED, TERMINATED, BROKEN_PIPE, REFUSED, UNAVAILABLE, USAGE, FAILED)
 
@@ -146,12 +149,14 @@ def _text_of(error: BaseException) -> str:
     if isinstance(error, EnvelopeError):
         return in_words_of_the_command(str(error))
     if isinstance(error, click.ClickException):
-        return _as_error_text(error.format_message())
+        return _as_error_text(_EXTRA_ARGUMENTS.sub("unexpected extra argument", error.format_message()))
     if isinstance(error, KeyboardInterrupt | click.Abort):
         return "interrupted"
     if isinstance(error, OSError):
         where = "" if error.filename is None else f" ({os.fspath(error.filename)!r})"
         return _as_error_text(error.strerror or "the operating system refused") + where
+    if isinstance(error, MemoryError):
+        return "there is not enough memory"
     return f"unexpected {type(error).__name__}"  # its text could show anything
 
 
@@ -162,6 +167,8 @@ def _hint_of(error: BaseException) -> str:
         return f"{error.ctx.command_path} --help"
     if isinstance(error, click.ClickException | click.Abort | KeyboardInterrupt | OSError):
         return ""
+    if isinstance(error, MemoryError):
+        return "each message needs some of its frames in memory: a smaller --jobs, or a smaller --frame-length"
     return "ENVELOPE_DEBUG=1 shows where; please report this as a bug"
 
 

@@ -1,86 +1,25 @@
 """Which file goes where: all of it is decided, and every mistake found, before the first one is read."""
 
 # Paths are text here: a run can have a million, and a Path takes twice the memory and time.
-# ruff: noqa: PTH100, PTH112, PTH116, PTH118, PTH119
+# ruff: noqa: PTH100, PTH112, PTH116, PTH118, PTH119, PTH120
 
 from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Callable, Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from fnmatch import fnmatchcase
 
 import click
 
+from envelope.cli.collisions import OtherFiles, without_collisions
+from envelope.cli.plan import STREAM, Job, Plan
+from envelope.cli.selection import Selection
 from envelope.cli.target import is_ours
 
-__all__ = ["STREAM", "Job", "Plan", "Selection", "planned"]
+__all__ = ["planned"]
 
-STREAM = "-"
-"""Standard input as a source, standard output as a target."""
-
-
-@dataclass(frozen=True, slots=True)
-class Job:
-    """One message to write or to open.
-
-    Attributes:
-        source: a path, or `STREAM`.
-        target: a path, or `STREAM`; empty where nothing is written.
-        size_bytes: of the source; 0 if it is not a regular file.
-    """
-
-    source: str
-    target: str
-    size_bytes: int
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """All jobs of a run.
-
-    Attributes:
-        jobs: in the order of the inputs, and of names inside a directory.
-        folders: empty directories of the inputs, as they are to be made.
-        left_out: what was found in directories and is no file to read, each with the reason.
-        unread: directories that cannot be listed, each with what the operating system said.
-        is_tree: whether the run is about many files, even if there is only one of them today.
-    """
-
-    jobs: tuple[Job, ...]
-    folders: tuple[str, ...] = ()
-    left_out: tuple[tuple[str, str], ...] = ()
-    unread: tuple[tuple[str, OSError], ...] = ()
-    is_tree: bool = False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Selection:
-    """What is taken of a directory.
-
-    Attributes:
-        recursive: whether directories are read at all.
-        include: patterns, of which a file has to match one if there are any.
-        exclude: patterns of files and directories that are left out.
-    """
-
-    recursive: bool = False
-    include: Sequence[str] = ()
-    exclude: Sequence[str] = ()
-
-    def takes(self, path: str) -> bool:
-        """Whether a file is read. A pattern with a slash is for the path below the input, another for the name."""
-        return not self.drops(path) and (not self.include or _matches(path, self.include))
-
-    def drops(self, path: str) -> bool:
-        """Whether a file, or a directory with all that is in it, is left out."""
-        return _matches(path, self.exclude)
-
-
-def _matches(path: str, patterns: Sequence[str]) -> bool:
-    name = os.path.basename(path)
-    return any(fnmatchcase(path if "/" in pattern else name, pattern) for pattern in patterns)
+_NO_OTHERS = OtherFiles()
 
 
 @dataclass(slots=True)
@@ -94,7 +33,7 @@ class _Found:
     folders: list[str] = field(default_factory=list)
     left_out: list[tuple[str, str]] = field(default_factory=list)
     unread: list[tuple[str, OSError]] = field(default_factory=list)
-    named: frozenset[str] = frozenset()
+    below: list[tuple[str, str]] = field(default_factory=list)
 
 
 def planned(
@@ -103,7 +42,7 @@ def planned(
     selection: Selection,
     *,
     name_of: Callable[[str], str],
-    kept: Sequence[str] = (),
+    others: OtherFiles = _NO_OTHERS,
 ) -> Plan:
     """The jobs for these inputs.
 
@@ -116,13 +55,15 @@ def planned(
         output: a path or `STREAM`; empty where nothing is written.
         selection: what is taken of directories.
         name_of: the name of the target for the name of a source.
-        kept: files that no job may write to, and that are not read from directories.
+        others: files of the run that no job may write to.
 
     Raises:
         click.UsageError: they do not fit together.
     """
     sources = list(inputs) or [STREAM]
-    found = _Found(selection, name_of, output, named=frozenset(sources) - {STREAM})
+    found = _Found(selection, name_of, output)
+    if "" in sources:
+        raise click.UsageError("an input has no name: - is standard input")
     if STREAM in sources and len(sources) > 1:
         raise click.UsageError("standard input cannot be read together with other inputs")
     statuses = [_status(source) for source in sources]
@@ -137,8 +78,15 @@ def planned(
             _add(found, source, status, is_alone=len(sources) == 1)
     else:
         found.jobs.append(Job(sources[0], _single_target(sources[0], output, name_of), _size(statuses[0])))
+    jobs, not_read = without_collisions(found.jobs, others)
     return Plan(
-        _checked(found, kept), tuple(found.folders), tuple(found.left_out), tuple(found.unread), is_tree=is_tree
+        tuple(jobs),
+        tuple(found.folders),
+        left_out=(*found.left_out, *not_read),
+        unread=tuple(found.unread),
+        below=tuple(found.below),
+        unfinished=_unfinished_beside(jobs) if is_tree and output else (),
+        is_tree=is_tree,
     )
 
 
@@ -164,7 +112,7 @@ def _check_folder(output: str) -> None:
 
 
 def _single_target(source: str, output: str, name_of: Callable[[str], str]) -> str:
-    is_folder = output.endswith("/") or os.path.isdir(output)
+    is_folder = os.path.basename(output) in ("", ".", "..") or os.path.isdir(output)
     if not output or output == STREAM or not is_folder:
         return output
     if source == STREAM:
@@ -180,10 +128,10 @@ def _add(found: _Found, source: str, status: os.stat_result | None, *, is_alone:
         _add_file(found, source, os.path.basename(source), _size(status))
 
 
-def _add_file(found: _Found, source: str, path: str, size_bytes: int) -> None:
+def _add_file(found: _Found, source: str, path: str, size_bytes: int, *, is_found: bool = False) -> None:
     folder, name = os.path.split(path)
     target = os.path.join(found.output, folder, found.name_of(name)) if found.output else ""
-    found.jobs.append(Job(source, target, size_bytes))
+    found.jobs.append(Job(source, target, size_bytes, is_found))
 
 
 def _walk(found: _Found, root: str, inner: str, output: os.stat_result | None) -> None:
@@ -191,75 +139,61 @@ def _walk(found: _Found, root: str, inner: str, output: os.stat_result | None) -
     waiting = [""]
     while waiting:
         folder = waiting.pop()
-        inside: list[str] = []
         entries = _entries(found, os.path.join(root, folder) if folder else root)
-        for entry in entries:
+        inside: list[str] = []
+        for entry in entries or ():
             path = os.path.join(folder, entry.name)
-            if entry.is_dir(follow_symlinks=False):
-                is_output = output is not None and os.path.samestat(entry.stat(follow_symlinks=False), output)
-                if not is_output and not found.selection.drops(path):
-                    inside.append(path)
-            else:
+            if not entry.is_dir(follow_symlinks=False):
                 _add_entry(found, entry, path, inner)
+            elif output is not None and os.path.samestat(entry.stat(follow_symlinks=False), output):
+                found.left_out.append((entry.path, "the output of this run"))
+            elif not found.selection.drops(path, is_folder=True):
+                inside.append(path)
         waiting += reversed(inside)
-        if not entries and found.output and not found.selection.include:
-            found.folders.append(os.path.join(found.output, inner, folder))
+        _add_folder(found, os.path.join(root, folder), os.path.join(inner, folder), is_empty=entries == [])
 
 
-def _entries(found: _Found, folder: str) -> list[os.DirEntry[str]]:
+def _add_folder(found: _Found, source: str, path: str, *, is_empty: bool) -> None:
+    if not found.output:
+        return
+    target = os.path.join(found.output, path)
+    if is_empty and not found.selection.include:
+        found.folders.append(target)
+    if path:
+        found.below.append((source, target))
+
+
+def _entries(found: _Found, folder: str) -> list[os.DirEntry[str]] | None:
+    """What is in a directory, in the order of names; None if that cannot be said."""
     try:
         with os.scandir(folder) as entries:
             return sorted(entries, key=lambda entry: entry.name)
     except OSError as error:
         found.unread.append((folder, error))
-        return []
+        return None
 
 
 def _add_entry(found: _Found, entry: os.DirEntry[str], path: str, inner: str) -> None:
-    if is_ours(entry.name) or not found.selection.takes(path):
+    if not found.selection.takes(path):
         return
-    if entry.is_symlink():
+    if is_ours(entry.name):
+        found.left_out.append((entry.path, "an unfinished file of a run that was killed, or that goes on"))
+    elif entry.is_symlink():
         found.left_out.append((entry.path, "a symbolic link"))
     elif not entry.is_file():
         found.left_out.append((entry.path, "no regular file"))
     else:
-        _add_file(found, entry.path, os.path.join(inner, path), _size(_status(entry.path)))
+        _add_file(found, entry.path, os.path.join(inner, path), _size(_status(entry.path)), is_found=True)
 
 
-def _checked(found: _Found, kept: Sequence[str]) -> tuple[Job, ...]:
-    """The jobs without those that would read what another one writes."""
-    by_target: dict[str, Job] = {}
-    for job in found.jobs:
-        if job.source in found.named and any(same_file(job.source, path) for path in kept):
-            raise click.UsageError(f"{job.source!r} is named as an input and as another file of this run")
-    for job in _with_targets(found.jobs):
-        other = by_target.setdefault(os.path.abspath(job.target), job)
-        if other is not job:
-            raise click.UsageError(f"{other.source!r} and {job.source!r} would both be written to {job.target!r}")
-        if same_file(job.source, job.target):
-            raise click.UsageError(f"source and destination are the same file: {job.source!r}")
-        if any(same_file(job.target, path) for path in kept):
-            raise click.UsageError(f"{job.target!r} is named as an output and as another file of this run")
-    own = {os.path.abspath(path) for path in kept}
-    for job in found.jobs:
-        if job.source in found.named and by_target.get(os.path.abspath(job.source), job) is not job:
-            raise click.UsageError(f"{job.source!r} is named as an input, and another one would be written to it")
-    return tuple(job for job in found.jobs if job.source == STREAM or _is_read(job, by_target, own))
-
-
-def _is_read(job: Job, by_target: Mapping[str, Job], kept: Set[str]) -> bool:
-    source = os.path.abspath(job.source)
-    return source not in kept and by_target.get(source, job) is job
-
-
-def _with_targets(jobs: Sequence[Job]) -> Iterator[Job]:
-    return (job for job in jobs if job.target and job.target != STREAM)
-
-
-def same_file(source: str, target: str) -> bool:
-    """Whether two paths are one file: by name, or by a hard or symbolic link. Devices are no files."""
-    try:
-        status = os.stat(source)
-        return stat.S_ISREG(status.st_mode) and os.path.samestat(status, os.stat(target))
-    except (OSError, ValueError):
-        return os.path.abspath(source) == os.path.abspath(target) and source != STREAM
+def _unfinished_beside(jobs: Sequence[Job]) -> tuple[str, ...]:
+    """Unfinished files in the directories that these jobs write to."""
+    folders = {os.path.dirname(job.target): None for job in jobs}
+    found: list[str] = []
+    for folder in folders:
+        try:
+            with os.scandir(folder or ".") as entries:
+                found += (os.path.join(folder, entry.name) for entry in entries if is_ours(entry.name))
+        except OSError:  # it is not there yet, or whoever writes to it will tell
+            continue
+    return tuple(sorted(found))

@@ -46,7 +46,8 @@ def command(context: click.Context, /, inputs: tuple[str, ...], decode: bool, as
     report = context.ensure_object(Report)
     report.as_json = as_json = as_json or report.as_json
     codes = []
-    for number, name in enumerate(inputs or ("-",)):
+    is_first = True
+    for name in inputs or ("-",):
         try:
             description = _described(name, decode=decode)
         except (EnvelopeError, OSError) as error:
@@ -55,7 +56,8 @@ def command(context: click.Context, /, inputs: tuple[str, ...], decode: bool, as
         if as_json:
             click.echo(json.dumps(as_object(name, description)))
         else:
-            _show(name, list(rows(description)), is_first=number == 0)
+            _show(name, list(rows(description)), is_first=is_first)
+            is_first = False
     if codes:
         context.exit(worst_of(codes))
 

@@ -9,13 +9,20 @@ from typing import Literal
 
 from envelope.errors import InvalidArgument, KeyUnavailable
 
-__all__ = ["KeyEncoding", "read_aes_key", "read_key_file"]
+__all__ = ["KeyEncoding", "read_aes_key", "read_key_file", "shown_path"]
 
 KeyEncoding = Literal["raw", "hex", "base64"]
 
 AES_KEY_BYTES = (16, 24, 32)
 MOST_BYTES = 65_536
 """An RSA key of 16,384 bits takes 13 KiB as PEM."""
+
+
+def shown_path(path: Path) -> str:
+    """The path of a key file as errors name it; without it where somebody has put the key itself there."""
+    found = _readings(str(path).encode(errors="surrogateescape"))
+    looks_like_a_key = any(len(key) >= min(AES_KEY_BYTES) for kind, key in found.items() if kind != "raw")
+    return "(its name looks like a key)" if looks_like_a_key and not path.exists() else repr(str(path))
 
 
 def read_key_file(path: Path) -> bytes:
@@ -30,11 +37,11 @@ def read_key_file(path: Path) -> bytes:
             content = file.read(MOST_BYTES + 1)
     except OSError as error:
         raise KeyUnavailable(
-            f"cannot read the key file {str(path)!r}: {error.strerror}",
+            f"cannot read the key file {shown_path(path)}: {error.strerror}",
             hint="the file name is what follows @ in a key word",
         ) from error
     if len(content) > MOST_BYTES:
-        raise InvalidArgument(f"{str(path)!r} has more than {MOST_BYTES:,} bytes and is no key file")
+        raise InvalidArgument(f"{shown_path(path)} has more than {MOST_BYTES:,} bytes and is no key file")
     return content
 
 
@@ -56,12 +63,12 @@ def read_aes_key(path: Path, encoding: KeyEncoding | None = None) -> bytes:
         found = {kind: key for kind, key in found.items() if kind == encoding}
     if len(found) > 1:
         raise InvalidArgument(
-            f"{str(path)!r} can be read as {' and as '.join(sorted(found))}",
+            f"{shown_path(path)} can be read as {' and as '.join(sorted(found))}",
             hint=f"say which: add {' or '.join(f'#{kind}' for kind in sorted(found))} behind the file name",
         )
     if not found:
         raise InvalidArgument(
-            f"{str(path)!r} holds no AES key ({len(content):,} bytes)",
+            f"{shown_path(path)} holds no AES key ({len(content):,} bytes)",
             hint="a key file has 16, 24 or 32 bytes, or base64 or hexadecimal text of them; "
             "head -c 32 /dev/urandom > FILE makes one",
         )

@@ -45,7 +45,7 @@ def command() -> None:
 def create(name: str, **values: Any) -> None:
     """Add a key NAME; make the keystore first if there is none."""
     settings = keystore_settings_of(values)
-    keystore = open_keystore(settings) if settings.place.exists() else _new_keystore(settings)
+    keystore = _keystore_for(name, settings)
     keystore.create_key(name)
     _say(
         f"created key {name} in {settings.place}; use it as -k local:{name}", created=name, keystore=str(settings.place)
@@ -119,7 +119,7 @@ def import_key(name: str, file: Path, **values: Any) -> None:
 
     settings = keystore_settings_of(values)
     wrapping_key = read_aes_key(file)
-    keystore = open_keystore(settings) if settings.place.exists() else _new_keystore(settings)
+    keystore = _keystore_for(name, settings)
     keystore.import_key(name, wrapping_key)
     _say(f"imported key {name}; use it as -k local:{name}", imported=name, keystore=str(settings.place))
 
@@ -131,6 +131,19 @@ def _say(text: str, **fields: object) -> None:
         click.echo(json.dumps(fields))
     elif not report.quiet:
         click.echo(printable(text))
+
+
+def _keystore_for(name: str, settings: KeystoreSettings) -> LocalKeystore:
+    """The keystore that a key is added to; a new one only for a name that it is going to take."""
+    if os.path.lexists(settings.place):
+        return open_keystore(settings)
+    from envelope.key_names import check_key_name
+    from envelope.keystore.store import MAX_NAME_BYTES
+
+    check_key_name(name, most_bytes=MAX_NAME_BYTES)
+    if not name.isprintable():
+        raise InvalidArgument(f"key name {name!r} holds characters that cannot be printed")
+    return _new_keystore(settings)
 
 
 def _new_keystore(settings: KeystoreSettings) -> LocalKeystore:

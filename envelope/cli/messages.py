@@ -12,8 +12,8 @@ from typing import BinaryIO, Protocol, cast
 
 from envelope.cli.armor import BEGIN, Base64Writer, decoded, readable
 from envelope.cli.context_options import ExpectedContext
-from envelope.cli.inputs import STREAM, Job
 from envelope.cli.metadata import shown_message
+from envelope.cli.plan import STREAM, Job
 from envelope.cli.refusals import Watched, context_refused
 from envelope.cli.streams import Sink, Watch, opened_sink, opened_source
 from envelope.cli.target import TargetOptions
@@ -92,7 +92,7 @@ class MessageWork:
         convert: what happens.
         target: how targets are written.
         form: whether targets are text.
-        skip_existing: leave a target that is there.
+        skip_existing: leave a file that is there.
         wants_header: whether the header is asked for.
     """
 
@@ -104,9 +104,9 @@ class MessageWork:
 
     def __call__(self, job: Job, watch: Watch) -> dict[str, object] | None:
         """Do it; return what the metadata says of it, None if there was nothing to do."""
-        if self.skip_existing and job.target not in ("", STREAM) and Path(job.target).exists():
+        if self.skip_existing and job.target not in ("", STREAM) and Path(job.target).is_file():
             return None
-        with opened_source(job.source) as source:
+        with opened_source(job) as source:
             status = os.fstat(source.fileno())
             with opened_sink(job.target, self.target, status, watch) as sink, self.form.written(sink) as writing:
                 outcome = self.convert(

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from envelope.cli.inputs import STREAM
+from envelope.cli.plan import STREAM
 from envelope.replacement import translated_os_errors
 
 if TYPE_CHECKING:

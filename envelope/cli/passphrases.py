@@ -53,15 +53,15 @@ def ask_at_the_terminal(prompt: str, *, terminal: str = "/dev/tty") -> bytes:
         descriptor = os.open(terminal, os.O_RDWR | os.O_NOCTTY)
     except OSError as error:
         raise KeystoreError(
-            "the keystore has a passphrase, and there is no terminal to ask for it",
+            "a passphrase is needed, and there is no terminal to ask for it",
             hint=f"give it with --passphrase-fd or in {PASSPHRASE_VARIABLE}",
         ) from error
     try:
         before = termios.tcgetattr(descriptor)
         hidden = before.copy()
         hidden[3] &= ~termios.ECHO
-        termios.tcsetattr(descriptor, termios.TCSAFLUSH, hidden)
         try:
+            termios.tcsetattr(descriptor, termios.TCSAFLUSH, hidden)
             os.write(descriptor, prompt.encode())
             line = os.read(descriptor, MOST_BYTES)  # a terminal gives a line at a time
             os.write(descriptor, b"\n")

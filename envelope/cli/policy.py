@@ -10,7 +10,9 @@ import click
 
 from envelope.cli.aws_options import aws_options, aws_settings_of, shared_aws
 from envelope.cli.key_words import KeySettings, key_arns_of
+from envelope.cli.parsed_words import shown_words
 from envelope.cli.policy_statements import ContextRule, iam_policy, key_policy_statements
+from envelope.cli.project_file import tell_origin
 
 __all__ = ["command"]
 
@@ -38,7 +40,10 @@ Examples:
 @click.option("--decrypt-only", is_flag=True, help="Allow no encryption.")
 @click.option("--encrypt-only", is_flag=True, help="Allow no decryption.")
 @aws_options
+@click.pass_context
 def command(
+    context: click.Context,
+    /,
     keys: tuple[str, ...],
     role: str | None,
     rules: tuple[str, ...],
@@ -55,12 +60,13 @@ def command(
     if decrypt_only and encrypt_only:
         raise click.UsageError("--decrypt-only and --encrypt-only exclude one another")
     settings = aws_settings_of(values)
+    tell_origin(context, "keys", "key", shown_words(keys, os.environ))
     arns = key_arns_of(keys, settings=KeySettings(aws=lambda: shared_aws(settings), environ=os.environ))
-    context = ContextRule.of(rules, is_open=any_other_context)
+    rule = ContextRule.of(rules, is_open=any_other_context)
     may = {"may_encrypt": not decrypt_only, "may_decrypt": not encrypt_only}
-    shown: dict[str, Any] = {"IdentityPolicy": iam_policy(arns, context, **may)}
+    shown: dict[str, Any] = {"IdentityPolicy": iam_policy(arns, rule, **may)}
     if role is not None:
         shown["KeyPolicyStatements"] = {
-            arn: key_policy_statements(role, context, is_first=number == 0, **may) for number, arn in enumerate(arns)
+            arn: key_policy_statements(role, rule, is_first=number == 0, **may) for number, arn in enumerate(arns)
         }
     click.echo(json.dumps(shown, indent=2))

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from importlib import import_module
 from typing import Any
@@ -11,10 +12,10 @@ from typing import Any
 import click
 
 from envelope.cli.configuration import configuration_options
-from envelope.cli.failure import BROKEN_PIPE
+from envelope.cli.failure import BROKEN_PIPE, DONE, FAILED
 from envelope.cli.report import Report
 from envelope.cli.signals import Interrupted, die_of, interruptible
-from envelope.cli.streams import hold_standard_streams
+from envelope.cli.streams import hold_standard_streams, let_go_of_output
 
 __all__ = ["COMMANDS", "ManyOptions", "program", "start"]
 
@@ -27,9 +28,13 @@ COMMANDS = {
     "keys": "Manage the keys of the local keystore.",
     "doctor": "Find out why AWS or a key does not work.",
     "policy": "Print least-privilege policies for a key.",
+    "secrets": "Read, write and rotate secrets.",
     "completion": "Print the completion script of a shell.",
 }
 """Each is `command` in the module of its name; the text is here so that `--help` imports none of them."""
+
+ELSEWHERE = {"secrets": "envelope_secrets.cli"}
+"""Modules of commands that are not in this package; the only place where it names the other one."""
 
 
 class ManyOptions(click.Command):
@@ -70,8 +75,28 @@ def _help_all(context: click.Context, parameter: click.Parameter, value: bool) -
         context.exit()
 
 
+class _NobodyReads(Exception):
+    """What becomes of a `BrokenPipeError`, of which click would make the status 1; exit_code_of looks at the cause."""
+
+
+@contextlib.contextmanager
+def _broken_pipes_told() -> Iterator[None]:
+    try:
+        yield
+    except BrokenPipeError as error:
+        raise _NobodyReads from error
+
+
 class _Program(click.Group):
     """Imports the module of a command when it is called."""
+
+    def make_context(self, *args: Any, **kwargs: Any) -> click.Context:
+        with _broken_pipes_told():
+            return super().make_context(*args, **kwargs)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        with _broken_pipes_told():
+            return super().invoke(ctx)
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's
         return list(COMMANDS)
@@ -86,7 +111,7 @@ class _Program(click.Group):
 
 @cache
 def _loaded(name: str) -> click.Command:
-    command: click.Command = import_module(f"envelope.cli.{name}").command
+    command: click.Command = import_module(ELSEWHERE.get(name, f"envelope.cli.{name}")).command
     _accept_everywhere(command)
     return command
 
@@ -166,16 +191,27 @@ def start(arguments: Sequence[str], *, die: Callable[[int], int] = die_of) -> in
     """Run the program; return its exit status. A signal that ended it ends the process too."""
     hold_standard_streams()
     report = Report(as_json="--json" in arguments, log_json="--log-json" in arguments)
+    # It dies in the block: outside of it, a second signal would be answered by whoever was there before.
+    with interruptible(die=die):
+        try:
+            status = _status_of(arguments, report)
+        except Interrupted as interrupted:
+            return die(interrupted.number)
+        return die(signal.SIGPIPE) if status == BROKEN_PIPE else status
+
+
+def _status_of(arguments: Sequence[str], report: Report) -> int:
+    status: Any
     try:
-        with interruptible():
-            status = program.main(list(arguments), prog_name="envelope", standalone_mode=False, obj=report)
-    except Interrupted as interrupted:
-        return die(interrupted.number)
+        status = program.main(list(arguments), prog_name="envelope", standalone_mode=False, obj=report)
     except click.exceptions.NoArgsIsHelpError as error:
         click.echo(error.format_message(), err=True)
         status = error.exit_code
+    except SystemExit as ended:  # of a completion
+        status = ended.code
     except Exception as error:  # noqa: BLE001 - no traceback leaves the command
         status = report.failed(error)
-    if status == BROKEN_PIPE:
-        return die(signal.SIGPIPE)
-    return status if isinstance(status, int) else 0
+    is_written = let_go_of_output()
+    if isinstance(status, int) and status:
+        return status
+    return DONE if is_written else FAILED

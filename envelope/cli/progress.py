@@ -53,7 +53,8 @@ def shown_progress(
 
     def draw() -> None:
         if not finished.wait(delay_s):
-            _draw(meter, label, stream, finished, interval_s)
+            with contextlib.suppress(Exception):  # a terminal that went away: the run goes on
+                _draw(meter, label, stream, finished, interval_s)
 
     thread = threading.Thread(target=draw, name="envelope progress", daemon=True)
     thread.start()

@@ -8,14 +8,12 @@ import click
 
 from envelope.cli import run_options as options
 from envelope.cli.context_options import expected_context
-from envelope.cli.inputs import planned
 from envelope.cli.key_words import keyring_of
-from envelope.cli.messages import MessageWork, Rekeying, TextForm
-from envelope.cli.metadata import opened_metadata
+from envelope.cli.message_run import ends_of, run_messages
+from envelope.cli.messages import Rekeying
 from envelope.cli.program import ManyOptions
 from envelope.cli.report import Report
-from envelope.cli.run import Verb, run
-from envelope.cli.streams import named_output, refuse_existing, refuse_terminal
+from envelope.cli.run import Verb
 from envelope.files import CIPHERTEXT_MODE
 
 __all__ = ["command"]
@@ -53,36 +51,20 @@ def command(report: Report, /, **values: Any) -> int:
     No rewrap: a new list of keys needs a second tag under the same content key and nonce, and two of them let
     anybody forge the header and every frame. So each message is decrypted and encrypted under a fresh key.
     """
-    if values["armor"] and values["encode"]:
-        raise click.UsageError("--armor is base64 already: leave out --encode")
-    is_text = values["armor"] or values["encode"]
-    name = values["output"]
-    output = named_output(name) if is_text else refuse_terminal(name, "--armor makes text, -o names a file")
-    target = options.target_options_of(values, new_mode=CIPHERTEXT_MODE)
+    words, new_words = options.words_of(values), options.new_words_of(values)
+    ends = ends_of(values, (*words, *new_words), name_of=str, new_mode=CIPHERTEXT_MODE)
     expected = expected_context(values["context"])
-    plan = planned(
-        values["inputs"], output, options.selection_of(values), name_of=str, kept=options.other_files_of(values)
-    )
-    refuse_existing(plan, target, skip_existing=values["skip_existing"])
     settings = options.key_settings_of(values)
-    old = options.decrypting_keyring_of(values, settings)
-    new = keyring_of(values["to"], settings=settings, purpose="encrypt")
-    with opened_metadata(values["metadata"], overwrite=values["overwrite_metadata"], output=output) as metadata:
-        convert = Rekeying(
-            old=options.client_of(options.shared_keyring(old, is_tree=plan.is_tree), values),
-            new=options.client_of(options.shared_keyring(new, is_tree=plan.is_tree), values),
-            policy=options.policy_of(values),
-            expected=expected,
-            suite=options.suite_of(values),
-            frame_length_bytes=values["frame_length"],
-            release_early=values["release_early"],
-            decode=values["decode"],
-        )
-        work = MessageWork(
-            convert=convert,
-            target=target,
-            form=TextForm(encode=values["encode"], armor=values["armor"]),
-            skip_existing=values["skip_existing"],
-            wants_header=metadata.is_wanted,
-        )
-        return run(plan, work, _VERB, options=options.run_options_of(values), report=report, metadata=metadata)
+    old = options.decrypting_keyring_of(values, words, settings)
+    new = keyring_of(new_words, settings=settings, purpose="encrypt")
+    convert = Rekeying(
+        old=options.client_of(options.shared_keyring(old, is_tree=ends.plan.is_tree), values),
+        new=options.client_of(options.shared_keyring(new, is_tree=ends.plan.is_tree), values),
+        policy=options.policy_of(values),
+        expected=expected,
+        suite=options.suite_of(values),
+        frame_length_bytes=values["frame_length"],
+        release_early=values["release_early"],
+        decode=values["decode"],
+    )
+    return run_messages(ends, convert, _VERB, values=values, report=report)

@@ -68,6 +68,11 @@ class Report:
         if not self.quiet:
             self._say(event, text, fields)
 
+    def note(self, event: str, text: str, **fields: object) -> None:
+        """Say something that whoever runs the command has to know."""
+        if not self.quiet:
+            self._say(event, f"note: {text}", fields)
+
     def _say(self, event: str, text: str, fields: dict[str, object]) -> None:
         with self.lock, contextlib.suppress(OSError):
             if self.as_json or self.log_json:

@@ -9,16 +9,16 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from envelope.cli.failure import worst_of
-from envelope.cli.inputs import STREAM, Job, Plan
+from envelope.cli.failure import FAILED, worst_of
 from envelope.cli.metadata import MetadataFile
+from envelope.cli.plan import STREAM, Job, Plan
 from envelope.cli.progress import Meter, shown_progress
 from envelope.cli.report import Report
 from envelope.cli.streams import Stopped, Watch
-from envelope.cli.target import remove_unfinished
+from envelope.cli.target import TargetOptions, carry_folder, remove_unfinished
 from envelope.errors import EnvelopeError
 
 __all__ = ["RunOptions", "Verb", "run"]
@@ -30,6 +30,9 @@ LARGE_BYTES = 1024 * 1024
 SLOW_S = 0.003
 """A call to AWS takes longer, a small file in the memory of the system less."""
 QUICK_JOBS = 32
+
+_DEFAULT_TARGET = TargetOptions()
+_MOST_NAMED = 3
 
 Work = Callable[[Job, Watch], "dict[str, object] | None"]
 """Does one job; returns what the metadata says of it, or None if there was nothing to do."""
@@ -51,11 +54,13 @@ class RunOptions:
     Attributes:
         threads: how many messages at a time, at most.
         fail_fast: begin no other message after a failure.
+        target: how files are written, and so whether directories get mode and times of theirs.
         clock: monotonic seconds.
     """
 
     threads: int = 1
     fail_fast: bool = False
+    target: TargetOptions = _DEFAULT_TARGET
     clock: Callable[[], float] = time.monotonic
 
 
@@ -92,11 +97,13 @@ class _Run:
     def go(self) -> int:
         """Do all jobs; return the exit status."""
         started = self._options.clock()
+        self._name_unfinished()
         for folder, error in self._plan.unread:
-            self._failed(error, folder)
+            self._failed([error], folder)
         with shown_progress(self._meter, self._verb.label, sys.stderr, is_wanted=self._report.shows_progress):
             self._make_folders()
             self._go_parallel()
+            self._carry_folders()
         if self._plan.is_tree:
             self._sum_up(self._options.clock() - started)
         return worst_of(self._counts.statuses)
@@ -106,7 +113,25 @@ class _Run:
             try:
                 os.makedirs(folder, exist_ok=True)
             except OSError as error:
-                self._failed(error, folder)
+                self._failed([error], folder)
+
+    def _carry_folders(self) -> None:
+        """At the end, since every file that is written in a directory changes its time; children before parents."""
+        if not self._options.target.preserve:
+            return
+        for source, target in reversed(self._plan.below):
+            try:
+                carry_folder(source, target, self._options.target)
+            except OSError as error:
+                self._failed([error], target)
+
+    def _name_unfinished(self) -> None:
+        found = self._plan.unfinished
+        if not found:
+            return
+        named = ", ".join(found[:_MOST_NAMED]) + (", ..." if len(found) > _MOST_NAMED else "")
+        text = f"unfinished, of a run that was killed or that goes on: {named}"
+        self._report.note("unfinished", text, paths=list(found))
 
     def _go_parallel(self) -> None:
         try:
@@ -126,6 +151,11 @@ class _Run:
             self._go_on(is_worker=True)
         except Stopped:
             return
+        except BaseException as error:  # noqa: BLE001 - a thread that ends in silence would end the run with 0
+            with self._lock:
+                self._counts.failed += 1
+                self._counts.statuses.add(FAILED)
+            self._report.failed(error)
 
     def _go_on(self, *, is_worker: bool) -> None:
         """Do jobs. Who meets one that takes time gets a worker; a worker that meets quick ones only goes home.
@@ -155,8 +185,11 @@ class _Run:
                 return
             self._working += 1
             thread = threading.Thread(target=self._work_along, name="envelope worker", daemon=True)
+            try:
+                thread.start()
+            except RuntimeError:  # there are as many threads as there may be: those that there are do it
+                return
             self._threads.append(thread)
-        thread.start()
 
     def _next(self) -> Job | None:
         with self._lock:
@@ -165,47 +198,53 @@ class _Run:
             return job
 
     def _do(self, job: Job) -> None:
+        """Do one job. It counts once: as done, as skipped, or as failed if anything of it failed."""
         watch = Watch(self._meter, job.size_bytes, self._stop)
+        failures: list[Exception] = []
+        fields: dict[str, object] | None = None
+        outcome: dict[str, object]
         try:
             fields = self._work(job, watch)
-            if fields is None:
-                self._skipped(job)
-            else:
-                self._done(job, fields)
+            outcome = {"status": "skipped"} if fields is None else {"status": "done", **fields}
         except Exception as error:  # noqa: BLE001 - one file must not end the run, whatever it is
-            self._failed(error, job.source)
-            self._write_metadata(job, {"status": "failed", "error": _shown_error(error)})
+            failures.append(error)
+            outcome = {"status": "failed", "error": _shown_error(error)}
         finally:
             watch.finish()
+        try:
+            self._write_metadata(job, outcome)
+        except Exception as error:  # noqa: BLE001 - the same
+            failures.append(error)
+        if failures:
+            self._failed(failures, job.source)
+        elif fields is None:
+            self._skipped(job)
+        else:
+            self._done(job)
 
-    def _done(self, job: Job, fields: dict[str, object]) -> None:
-        self._write_metadata(job, {"status": "done", **fields})
+    def _done(self, job: Job) -> None:
         with self._lock:
             self._counts.done += 1
         if self._report.shows_steps:
             self._report.step(self._verb.past, _shown(job), **_ends(job))
 
     def _skipped(self, job: Job) -> None:
-        self._write_metadata(job, {"status": "skipped"})
         with self._lock:
             self._counts.skipped += 1
         self._report.step("skipped", f"{job.source}: there is {job.target} already", input=job.source)
 
-    def _failed(self, error: BaseException, subject: str) -> None:
-        status = self._report.failed(error, subject if self._plan.is_tree else "")
+    def _failed(self, errors: Sequence[Exception], subject: str) -> None:
+        """One thing has failed, for all of these reasons."""
+        statuses = [self._report.failed(error, subject if self._plan.is_tree else "") for error in errors]
         with self._lock:
             self._counts.failed += 1
-            self._counts.statuses.add(status)
+            self._counts.statuses.update(statuses)
             if self._options.fail_fast:
                 self._waiting = iter(())
 
     def _write_metadata(self, job: Job, fields: dict[str, object]) -> None:
-        if not self._metadata.is_wanted:
-            return
-        try:
+        if self._metadata.is_wanted:
             self._metadata.write({"mode": self._verb.mode, **_ends(job), **fields})
-        except EnvelopeError as error:
-            self._failed(error, job.source)
 
     def _sum_up(self, elapsed_s: float) -> None:
         counts = self._counts

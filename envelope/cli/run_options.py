@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -11,11 +11,10 @@ import click
 from click.core import ParameterSource
 
 from envelope.cli.aws_options import aws_options, aws_settings_of, shared_aws
-from envelope.cli.inputs import STREAM, Selection
-from envelope.cli.key_words import KeySettings, discovery_keyring, keyring_of, words_in_file
+from envelope.cli.key_words import KeySettings, discovery_keyring, keyring_of
 from envelope.cli.keystore_options import keystore_options, keystore_settings_of
-from envelope.cli.run import RunOptions
-from envelope.cli.target import TargetOptions
+from envelope.cli.parsed_words import shown_words, words_in_file
+from envelope.cli.project_file import is_from_project, tell_origin
 from envelope.client import Client
 from envelope.data_keys import DataKeyCache
 from envelope.keyrings.protocol import Keyring
@@ -31,15 +30,12 @@ __all__ = [
     "input_options",
     "key_options",
     "key_settings_of",
-    "other_files_of",
+    "new_words_of",
     "output_options",
     "policy_of",
     "reading_options",
-    "run_options_of",
-    "selection_of",
     "shared_keyring",
     "suite_of",
-    "target_options_of",
     "words_of",
     "writing_options",
 ]
@@ -50,11 +46,12 @@ Values = dict[str, Any]
 _POLICIES: dict[str, CommitmentPolicy] = {policy.value: policy for policy in CommitmentPolicy}
 MAX_FRAME_BYTES = 2**31 - 17
 _RANK: dict[object, int] = {
-    ParameterSource.COMMANDLINE: 3,
-    ParameterSource.ENVIRONMENT: 2,
+    ParameterSource.COMMANDLINE: 4,
+    ParameterSource.ENVIRONMENT: 3,
     ParameterSource.DEFAULT_MAP: 1,
 }
-"""Which of several ways to give an option goes first."""
+"""Which of several ways to give an option goes first. A project's file goes before the other configuration files."""
+_PROJECTS_RANK = 2
 _COUNT = click.IntRange(1, 65_535)
 
 
@@ -179,21 +176,33 @@ def key_settings_of(values: Values) -> KeySettings:
 def words_of(values: Values) -> tuple[str, ...]:
     """The key words of -k, then those of the keys file.
 
-    Of the two only the stronger counts: a file in some folder must not add a reader to what -k says.
+    Of the two only the stronger counts: a file in some folder must not add a reader to what -k says. What a project's
+    file chose is told.
     """
-    file, source_of = values["keys_file"], click.get_current_context().get_parameter_source
-    ranks = [_RANK.get(source_of(name), 0) if values[name] else 0 for name in ("keys", "keys_file")]
+    context, file = click.get_current_context(), values["keys_file"]
+    ranks = [_rank_of(context, name) if values[name] else 0 for name in ("keys", "keys_file")]
     words = values["keys"] if ranks[0] == max(ranks) else ()
+    if words:
+        tell_origin(context, "keys", "key", shown_words(words, os.environ))
     return (*words, *(words_in_file(file) if file is not None and ranks[1] == max(ranks) else ()))
 
 
-def decrypting_keyring_of(values: Values, settings: KeySettings) -> Keyring:
+def _rank_of(context: click.Context, name: str) -> int:
+    return _PROJECTS_RANK if is_from_project(context, name) else _RANK.get(context.get_parameter_source(name), 0)
+
+
+def new_words_of(values: Values) -> tuple[str, ...]:
+    """The key words of --to. What a project's file chose is told."""
+    tell_origin(click.get_current_context(), "to", "new key", shown_words(values["to"], os.environ))
+    return tuple(values["to"])
+
+
+def decrypting_keyring_of(values: Values, words: Sequence[str], settings: KeySettings) -> Keyring:
     """The keyring that opens messages: of the key words, or discovery.
 
     Raises:
         click.UsageError: both, or accounts without discovery.
     """
-    words = words_of(values)
     accounts, any_account = values["accounts"], values["discovery_of_any_account"]
     if not (values["discovery"] or any_account):
         if accounts:
@@ -201,6 +210,7 @@ def decrypting_keyring_of(values: Values, settings: KeySettings) -> Keyring:
         return keyring_of(words, settings=settings, purpose="decrypt")
     if words:
         raise click.UsageError("messages are opened by -k or by --discovery, not by both")
+    tell_origin(click.get_current_context(), "accounts", "account", map(repr, accounts))
     region = values["region"]
     return discovery_keyring(
         settings=settings,
@@ -214,13 +224,7 @@ def decrypting_keyring_of(values: Values, settings: KeySettings) -> Keyring:
 def decrypted_name(name: str, suffix: str) -> str:
     """The name of the plaintext of a message that is called `name`."""
     base = name.removesuffix(suffix)
-    return base if base not in ("", name) else name + ".decrypted"
-
-
-def other_files_of(values: Values) -> tuple[str, ...]:
-    """Files of the run that are neither source nor target."""
-    others = (values["metadata"], values["keys_file"], values.get("keystore"))
-    return tuple(os.fspath(path) for path in others if path is not None and path != STREAM)
+    return base if base not in ("", ".", "..", name) else name + ".decrypted"
 
 
 def shared_keyring(keyring: Keyring, *, is_tree: bool) -> Keyring:
@@ -246,24 +250,3 @@ def client_of(keyring: Keyring, values: Values) -> Client:
     if values.get("max_length") is not None:
         options["max_frame_bytes"] = values["max_length"]
     return Client(keyring, commitment_policy=policy_of(values), **options)
-
-
-def selection_of(values: Values) -> Selection:
-    """What is taken of directories."""
-    return Selection(recursive=values["recursive"], include=values["include"], exclude=values["exclude"])
-
-
-def target_options_of(values: Values, *, new_mode: int) -> TargetOptions:
-    """How targets are written.
-
-    Raises:
-        click.UsageError: existing files are to be replaced and to be left.
-    """
-    if values["force"] and values["skip_existing"]:
-        raise click.UsageError("--force and --skip-existing are opposites")
-    return TargetOptions(force=values["force"], preserve=values["preserve"], fsync=values["fsync"], new_mode=new_mode)
-
-
-def run_options_of(values: Values) -> RunOptions:
-    """How a run goes."""
-    return RunOptions(threads=values["jobs"] or min(4, os.cpu_count() or 1), fail_fast=values["fail_fast"])

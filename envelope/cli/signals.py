@@ -12,9 +12,11 @@ import threading
 from collections.abc import Callable, Iterator
 from types import FrameType
 
+from envelope.cli.target import nothing_unfinished
+
 __all__ = ["Interrupted", "die_of", "interruptible"]
 
-ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 
 
 class Interrupted(BaseException):
@@ -29,22 +31,40 @@ class Interrupted(BaseException):
         self.number = number
 
 
+def die_of(number: int, *, kill: Callable[[int, int], None] = os.kill) -> int:
+    """End this process by a signal, as if it had never been handled; 128 + `number` should that not end it.
+
+    What is unfinished is removed first.
+    """
+    with nothing_unfinished():
+        signal.signal(number, signal.SIG_DFL)
+        kill(os.getpid(), number)
+    return 128 + number
+
+
 @contextlib.contextmanager
-def interruptible() -> Iterator[None]:
+def interruptible(*, die: Callable[[int], int] = die_of) -> Iterator[None]:
     """Turn the first ending signal into `Interrupted` in the main thread; a second one ends the process at once.
 
     A signal that the parent had ignored, as nohup does, stays ignored.
+
+    Args:
+        die: ends the process.
     """
     if threading.current_thread() is not threading.main_thread():
         yield  # only the main thread may set handlers
         return
     before = {number: signal.getsignal(number) for number in ENDING}
     heard = [number for number in ENDING if before[number] is not signal.SIG_IGN]
+    is_ending = False
 
     def interrupt(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 - what handlers are given
-        for other in heard:
-            signal.signal(other, signal.SIG_DFL)
-        raise Interrupted(number)
+        nonlocal is_ending
+        if is_ending:
+            die(number)
+        else:
+            is_ending = True
+            raise Interrupted(number)
 
     try:
         for number in heard:
@@ -53,10 +73,3 @@ def interruptible() -> Iterator[None]:
     finally:
         for number in heard:
             signal.signal(number, before[number])
-
-
-def die_of(number: int, *, kill: Callable[[int, int], None] = os.kill) -> int:
-    """End this process by a signal, as if it had never been handled; 128 + `number` should that not end it."""
-    signal.signal(number, signal.SIG_DFL)
-    kill(os.getpid(), number)
-    return 128 + number

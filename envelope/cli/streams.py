@@ -6,18 +6,19 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import os
 import stat
 import sys
 import threading
 from collections.abc import Iterator
-from io import FileIO
+from io import FileIO, TextIOWrapper
 from pathlib import Path
 
 import click
 
-from envelope.cli.inputs import STREAM, Plan
+from envelope.cli.plan import STREAM, Job, Plan
 from envelope.cli.progress import Meter
 from envelope.cli.target import TargetOptions, already_there, opened_target
 from envelope.replacement import translated_os_errors
@@ -27,6 +28,7 @@ __all__ = [
     "Stopped",
     "Watch",
     "hold_standard_streams",
+    "let_go_of_output",
     "named_output",
     "opened_sink",
     "opened_source",
@@ -101,16 +103,30 @@ class Sink:
 
 
 @contextlib.contextmanager
-def opened_source(source: str) -> Iterator[FileIO]:
-    """A file, or standard input, to read from.
+def opened_source(job: Job) -> Iterator[FileIO]:
+    """The file of a job, or standard input, to read from.
+
+    One that was found in a directory was a regular file then. In the meantime somebody else can have put a link there
+    that leads out of the directory, or a pipe that would be waited for.
 
     Raises:
         StreamFailed: it cannot be opened.
     """
-    with translated_os_errors("read", None if source == STREAM else Path(source)):
-        file = _widened(FileIO(0, "r", closefd=False)) if source == STREAM else FileIO(source, "r")
+    with translated_os_errors("read", None if job.source == STREAM else Path(job.source)):
+        if job.source == STREAM:
+            file = _widened(FileIO(0, "r", closefd=False))
+        else:
+            file = FileIO(job.source, "r", opener=_open_found if job.is_found else None)
     with file:
         yield file
+
+
+def _open_found(path: str, flags: int) -> int:
+    descriptor = os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK)
+    if stat.S_ISREG(os.fstat(descriptor).st_mode):
+        return descriptor
+    os.close(descriptor)
+    raise OSError(errno.EINVAL, "it is no regular file any more")
 
 
 @contextlib.contextmanager
@@ -150,6 +166,22 @@ def hold_standard_streams() -> None:
             os.open(os.devnull, flags)  # takes the lowest number that is free
     if sys.stderr is None:  # what Python makes of a closed one
         sys.stderr = Path(os.devnull).open("w")  # noqa: SIM115 - as long as the process
+    if sys.stdout is None:  # click would take it that nobody wants to know
+        # Without a buffer, which would be written to whatever stands there later.
+        sys.stdout = TextIOWrapper(FileIO(1, "w", closefd=False), write_through=True)
+
+
+def let_go_of_output() -> bool:
+    """Write what Python still holds for standard output; return whether all of it was taken.
+
+    Where it was not, Python would try again when the process ends, and say that it could not.
+    """
+    try:
+        sys.stdout.flush()
+    except OSError:
+        sys.stdout = None
+        return False
+    return True
 
 
 def refuse_existing(plan: Plan, options: TargetOptions, *, skip_existing: bool) -> None:

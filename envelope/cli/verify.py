@@ -8,13 +8,11 @@ import click
 
 from envelope.cli import run_options as options
 from envelope.cli.context_options import expected_context
-from envelope.cli.inputs import planned
-from envelope.cli.messages import Decryption, MessageWork
-from envelope.cli.metadata import opened_metadata
+from envelope.cli.message_run import ends_without_output, run_messages
+from envelope.cli.messages import Decryption
 from envelope.cli.program import ManyOptions
 from envelope.cli.report import Report
-from envelope.cli.run import Verb, run
-from envelope.cli.target import TargetOptions
+from envelope.cli.run import Verb
 
 __all__ = ["command"]
 
@@ -53,18 +51,13 @@ Examples:
 @click.pass_obj
 def command(report: Report, /, **values: Any) -> int:
     """Decrypt messages to nowhere: are they authentic, and does the key open them?"""
+    words = options.words_of(values)
+    ends = ends_without_output(values, words)
     expected = expected_context(values["context"])
-    plan = planned(values["inputs"], "", options.selection_of(values), name_of=str, kept=options.other_files_of(values))
-    keyring = options.decrypting_keyring_of(values, options.key_settings_of(values))
-    with opened_metadata(values["metadata"], overwrite=values["overwrite_metadata"], output="") as metadata:
-        convert = Decryption(
-            client=options.client_of(options.shared_keyring(keyring, is_tree=plan.is_tree), values),
-            expected=expected,
-            decode=values["decode"],
-        )
-        work = MessageWork(
-            convert=convert,
-            target=TargetOptions(),
-            wants_header=metadata.is_wanted,
-        )
-        return run(plan, work, _VERB, options=options.run_options_of(values), report=report, metadata=metadata)
+    keyring = options.decrypting_keyring_of(values, words, options.key_settings_of(values))
+    convert = Decryption(
+        client=options.client_of(options.shared_keyring(keyring, is_tree=ends.plan.is_tree), values),
+        expected=expected,
+        decode=values["decode"],
+    )
+    return run_messages(ends, convert, _VERB, values=values, report=report)
