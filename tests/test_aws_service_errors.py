@@ -70,6 +70,7 @@ KINDS: dict[type[AwsError], tuple[str, ...]] = {
         "Throttling",
         "ThrottlingException",
         "TooManyRequestsException",
+        "TooManyUpdates",
     ),
     AwsError: (
         "DisabledException",
@@ -79,6 +80,8 @@ KINDS: dict[type[AwsError], tuple[str, ...]] = {
         "InvalidCiphertextException",
         "InvalidGrantTokenException",
         "InvalidKeyUsageException",
+        "InvalidNextToken",
+        "InvalidNextTokenException",
         "KMSInvalidMacException",
         "KMSInvalidSignatureException",
         "KMSInvalidStateException",
@@ -214,6 +217,7 @@ def _made(cls: type[Exception]) -> Exception:
 def test_every_exception_of_the_table_is_one_of_botocores(name: str) -> None:
     cls = getattr(botocore.exceptions, name)
     failure, _ = translated(_made(cls), operation="kms:Decrypt", resource=str(KEY))
+    assert isinstance(failure, AwsError)
     check_form(failure)
     assert type(failure) is EXCEPTIONS[name].kind
     assert failure.code == name
@@ -294,4 +298,5 @@ def test_no_answer_of_anybody_breaks_the_translation(code: str, message: str, re
     }
     error = botocore.exceptions.ClientError(response, "Decrypt")
     failure, _ = translated(error, operation="kms:Decrypt", resource=str(KEY))
+    assert isinstance(failure, AwsError)
     check_form(failure)

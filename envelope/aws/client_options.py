@@ -12,7 +12,7 @@ from envelope.errors import InvalidArgument
 if TYPE_CHECKING:
     import boto3
 
-__all__ = ["ClientOptions", "check_client_for_region", "check_region", "check_session"]
+__all__ = ["ClientOptions", "check_client_for_region", "check_maker", "check_region", "check_session"]
 
 MOST_SECONDS = 900
 MOST_ATTEMPTS = 20
@@ -58,18 +58,25 @@ def check_session(session: Any) -> boto3.Session | None:
 
 
 def check_client_for_region(value: Any, options: ClientOptions) -> Callable[[str], Any] | None:
-    """A function that makes clients or None, or `InvalidArgument`."""
-    if value is not None and not callable(value):
-        raise InvalidArgument(
-            f"client_for_region must be a function of a region, not {type(value).__name__}",
-            hint='for example lambda region: boto3.client("kms", region_name=region)',
-        )
-    if value is not None and (options.endpoint_url is not None or options.use_fips_endpoint):
+    """A function that makes clients of KMS or None, or `InvalidArgument`."""
+    if value is None:
+        return None
+    if options.endpoint_url is not None or options.use_fips_endpoint:
         raise InvalidArgument(
             "client_for_region excludes endpoint_url and use_fips_endpoint",
             hint="make the clients with the endpoint that they shall use",
         )
-    checked: Callable[[str], Any] | None = value
+    return check_maker(value, "kms")
+
+
+def check_maker(value: Any, service: str) -> Callable[[str], Any]:
+    """A function that makes clients of a service, or `InvalidArgument`."""
+    if not callable(value):
+        raise InvalidArgument(
+            f"client_for_region must be a function of a region, not {type(value).__name__}",
+            hint=f'for example lambda region: boto3.client("{service}", region_name=region)',
+        )
+    checked: Callable[[str], Any] = value
     return checked
 
 

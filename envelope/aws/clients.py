@@ -60,19 +60,20 @@ def made_client(service: str, region: str | None, session: boto3.Session, option
     return client
 
 
-def injected_client(region: str, client_for_region: Callable[[str], Any]) -> Any:
-    """A client of KMS as the caller makes them.
+def injected_client(service: str, region: str, client_for_region: Callable[[str], Any]) -> Any:
+    """A client of a service as the caller makes them.
 
     Raises:
-        InvalidArgument: it is none of KMS in that region, or the function failed.
+        InvalidArgument: it is none of that service in that region, or the function failed.
         AwsMisconfigured: it could not be made, or does not talk in private.
     """
-    client = _made("kms", lambda: _injected(region, client_for_region))
-    service, its_region, url = _described(client)
-    if not (isinstance(service, str) and isinstance(its_region, str) and isinstance(url, str)):
-        raise InvalidArgument(f"client_for_region gave no boto3 client but {type(client).__name__}", hint=_HINT)
-    if (service, its_region) != ("kms", region):
-        raise InvalidArgument(f"client_for_region({region!r}) gave a client of another service or region", hint=_HINT)
+    client = _made(service, lambda: _injected(region, client_for_region))
+    its_service, its_region, url = _described(client)
+    hint = f'for example lambda region: boto3.client("{service}", region_name=region)'
+    if not (isinstance(its_service, str) and isinstance(its_region, str) and isinstance(url, str)):
+        raise InvalidArgument(f"client_for_region gave no boto3 client but {type(client).__name__}", hint=hint)
+    if (its_service, its_region) != (service, region):
+        raise InvalidArgument(f"client_for_region({region!r}) gave a client of another service or region", hint=hint)
     check_transport(client)
     return client
 
@@ -94,9 +95,6 @@ def _injected(region: str, client_for_region: Callable[[str], Any]) -> Any:
         raise InvalidArgument(
             f"client_for_region({region!r}) raised {type(error).__name__}", hint="the exception is chained"
         ) from error
-
-
-_HINT = 'for example lambda region: boto3.client("kms", region_name=region)'
 
 
 def _made(service: str, make: Callable[[], Any]) -> Any:

@@ -23,6 +23,7 @@ SECRET_NAMES = (
     "RandomPassword",
     "ClientRequestToken",
     "RotationToken",
+    "SourceResult",  # Systems Manager: a whole answer of Secrets Manager, for /aws/reference/secretsmanager/...
     "Value",  # Systems Manager parameters
 )
 LOGGERS = ("botocore.endpoint", "botocore.parsers", "botocore.handlers")
@@ -30,8 +31,10 @@ REDACTED = "<redacted>"
 
 # A JSON member of such a name and its text. The end may be missing: a body that was cut is logged as well.
 _MEMBER = rf'("(?:{"|".join(SECRET_NAMES)})"\s*:\s*)"(?:[^"\\]|\\.|\\\Z)*+"?'
-_TEXT = re.compile(_MEMBER, re.DOTALL)
-_BYTES = re.compile(_MEMBER.encode(), re.DOTALL)
+# What a service says of a value that it does not take: "Value '...' at 'secretString' failed to satisfy constraint".
+_QUOTE = r'("[Mm]essage"\s*:\s*)"(?=(?:[^"\\]|\\.)*?[Vv]alue)(?:[^"\\]|\\.|\\\Z)*+"?'
+_TEXT = re.compile(f"{_MEMBER}|{_QUOTE}", re.DOTALL)
+_BYTES = re.compile(f"{_MEMBER}|{_QUOTE}".encode(), re.DOTALL)
 
 
 def redact_botocore_logs() -> None:
@@ -67,13 +70,13 @@ def redacted(value: Any) -> Any:
 
 def _redacted_text(text: str) -> str:
     if text.lstrip().startswith("{"):
-        return _TEXT.sub(rf'\1"{REDACTED}"', text)
+        return _TEXT.sub(rf'\1\2"{REDACTED}"', text)
     return text
 
 
 def _redacted_bytes(body: bytes) -> bytes:
     if body.lstrip().startswith(b"{"):
-        return _BYTES.sub(rb'\1"' + REDACTED.encode() + b'"', body)
+        return _BYTES.sub(rb'\1\2"' + REDACTED.encode() + b'"', body)
     # Another encoding, like CBOR: nothing says where a secret ends.
     return REDACTED.encode() if any(name.encode() in body for name in SECRET_NAMES[:-1]) else body
 

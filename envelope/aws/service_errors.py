@@ -3,29 +3,36 @@
 Error codes come from the service; where no answer came, the name of botocore's exception takes their place. Nothing of
 a service's message is shown but what was recognised in it: a message can quote the request.
 
-Source: AWS KMS API reference, errors of Decrypt, Encrypt, GenerateDataKey, DescribeKey and common errors;
-botocore.exceptions.
+Source: AWS KMS API reference, errors of Decrypt, Encrypt, GenerateDataKey, DescribeKey and common errors; AWS Secrets
+Manager and Systems Manager API references; botocore.exceptions.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from envelope.errors import AwsAccessDenied, AwsError, AwsMisconfigured, AwsUnavailable
+from envelope.aws.denials import denial_hint
+from envelope.aws.service_refusal import ServiceRefusal
+from envelope.errors import AwsAccessDenied, AwsError, AwsMisconfigured, AwsUnavailable, EnvelopeError
 
-__all__ = ["translated"]
+__all__ = ["error_of", "translated"]
 
 
 @dataclass(frozen=True, slots=True)
 class Meaning:
-    """What a code means and what to do. ``{operation}`` and ``{resource}`` are filled into the hint."""
+    """What a code means and what to do. ``{operation}`` and ``{resource}`` are filled into the hint.
+
+    Attributes:
+        hint_elsewhere: what to do about another service than KMS, if that is something else.
+    """
 
     kind: type[AwsError]
     what: str
     hint: str
+    hint_elsewhere: str = ""
 
 
 def _wrong_state(what: str, hint: str) -> Meaning:
@@ -45,9 +52,14 @@ _DENIED = Meaning(
     "access denied",
     "allow {operation} on {resource} in an IAM policy of the caller and, from another account, in the key policy too; "
     "a condition on the encryption context or an endpoint policy can also forbid it",
+    "allow {operation} on {resource} in an IAM policy of the caller and, from another account, in the resource policy "
+    "too; an endpoint policy or an organization's policy can also forbid it",
 )
-_THROTTLED = _unavailable(
-    "throttled", "try again later; if it goes on, use a data-key cache or ask for a higher request quota"
+_THROTTLED = Meaning(
+    AwsUnavailable,
+    "throttled",
+    "try again later; if it goes on, use a data-key cache or ask for a higher request quota",
+    "try again later; if it goes on, ask less often, in batches, through a cache, or for a higher request quota",
 )
 _INTERNAL = _unavailable("an error inside the service")
 _EXPIRED = _misconfigured("the credentials have expired", "renew them: log in again, or let the session refresh them")
@@ -59,9 +71,11 @@ _BAD_SIGNATURE = _misconfigured(
     "check the secret access key, the clock of this machine and the region of the endpoint",
 )
 _WRONG_CLOCK = _misconfigured("the request is out of date", "set the clock of this machine: AWS allows 5 minutes")
-_INVALID_REQUEST = _wrong_state(
+_INVALID_REQUEST = Meaning(
+    AwsError,
     "the service does not take the request",
     "check the key ARN, the size of the encryption context and that no value of it is empty",
+    "check names, sizes and formats against the limits of the service",
 )
 
 CODES: Mapping[str, Meaning] = {
@@ -106,6 +120,12 @@ CODES: Mapping[str, Meaning] = {
     "ValidationException": _INVALID_REQUEST,
     "ValidationError": _INVALID_REQUEST,
     "SerializationException": _INVALID_REQUEST,
+    # Secrets Manager, Systems Manager
+    **dict.fromkeys(
+        ("InvalidNextTokenException", "InvalidNextToken"),
+        _wrong_state("the list changed while its pages were read", "read it again from the beginning"),
+    ),
+    "TooManyUpdates": _unavailable("somebody else changes it at this moment"),
     # quotas, and failures of the service
     **dict.fromkeys(
         (
@@ -238,8 +258,11 @@ EXCEPTIONS: Mapping[str, Meaning] = {
     "HTTPClientError": _unavailable("the connection failed"),
     "EventStreamError": _unavailable("the answer broke off"),
     "CapacityNotAvailableError": _THROTTLED,
-    "ParamValidationError": _wrong_state(
-        "botocore does not take the arguments", "check the key ARN; otherwise please report this as a bug"
+    "ParamValidationError": Meaning(
+        AwsError,
+        "botocore does not take the arguments",
+        "check the key ARN; otherwise please report this as a bug",
+        "check names, sizes and types; otherwise please report this as a bug",
     ),
 }
 """Exceptions of botocore where no answer came, by the name of the class or of one of its bases."""
@@ -250,7 +273,7 @@ _NOT_AN_ANSWER = _wrong_state("the call failed in an unforeseen way", "please re
 # An exception of these quotes the request in its text, with keys and values of the encryption context.
 _QUOTES_THE_REQUEST = frozenset({"ParamValidationError", "ValidationError"})
 
-# The texts that come with these codes are about the key or the service. Those of others may quote the request:
+# The texts that KMS gives with these codes are about the key or the service. Those of others may quote the request:
 # validation its parameters, a signature that does not fit its headers with the session token, a denial what was asked.
 _QUOTES_NO_REQUEST = frozenset(
     {
@@ -268,44 +291,60 @@ _QUOTES_NO_REQUEST = frozenset(
 )
 
 _TOKEN = re.compile(r"[A-Za-z0-9_.:-]{1,100}")
-_CALLER = re.compile(r"User: (arn:[a-z-]{1,20}:(?:iam|sts)::[0-9]{12}:[\w+=,.@/-]{1,200}) is not authorized", re.ASCII)
-_POLICY = re.compile(
-    r"(because no (?:identity-based|resource-based|session|service control|resource control|VPC endpoint) policy allows"
-    r"|with an explicit deny in an? (?:identity-based|resource-based|session|service control|resource control"
-    r"|VPC endpoint) policy|because no permissions boundary allows|with an explicit deny in a permissions boundary)"
-)
 
 
-def translated(error: Exception, *, operation: str, resource: str) -> tuple[AwsError, Exception | None]:
-    """Our error for one of botocore's, and the exception to chain: None if its text could show a key or a value."""
+def translated(
+    error: Exception,
+    *,
+    operation: str,
+    resource: str,
+    refused: Callable[[ServiceRefusal], EnvelopeError | None] | None = None,
+) -> tuple[EnvelopeError, Exception | None]:
+    """Our error for one of botocore's, and the exception to chain: None if its text could show a key or a value.
+
+    Args:
+        refused: is asked first what a service's answer means.
+    """
     names = [cls.__name__ for cls in type(error).__mro__]
     response = getattr(error, "response", None)
     if "ClientError" in names and isinstance(response, Mapping):
-        return _answered(error, response, operation, resource)
+        refusal = _refusal_in(response)
+        own = None if refused is None else refused(refusal)
+        if own is not None:
+            return own, None
+        failure = error_of(refusal, operation=operation, resource=resource)
+        is_safe = operation.startswith("kms:") and refusal.code in _QUOTES_NO_REQUEST
+        return failure, error if is_safe else None
     meaning = next((EXCEPTIONS[name] for name in names if name in EXCEPTIONS), None)
     if meaning is None:
         meaning = _UNKNOWN if "BotoCoreError" in names else _NOT_AN_ANSWER
-    failure = _failure(meaning, meaning.hint, operation, resource, code=names[0], request_id="")
+    failure = _failure(meaning, "", operation, resource, code=names[0], request_id="")
     is_safe = "BotoCoreError" in names and not _QUOTES_THE_REQUEST.intersection(names)
     return failure, error if is_safe else None
 
 
-def _answered(
-    error: Exception, response: Mapping[str, Any], operation: str, resource: str
-) -> tuple[AwsError, Exception | None]:
+def error_of(refusal: ServiceRefusal, *, operation: str, resource: str) -> AwsError:
+    """Our error for what a service answered, be it to a call or to a part of one."""
+    meaning = CODES.get(refusal.code) or _by_status(refusal.http_status)
+    hint = denial_hint(operation, resource, refusal.message) if meaning is _DENIED else ""
+    return _failure(meaning, hint, operation, resource, code=refusal.code, request_id=refusal.request_id)
+
+
+def _refusal_in(response: Mapping[str, Any]) -> ServiceRefusal:
     details, metadata = response.get("Error") or {}, response.get("ResponseMetadata") or {}
-    code, request_id = _token(details.get("Code")), _token(metadata.get("RequestId"))
-    meaning = CODES.get(code) or _by_status(metadata.get("HTTPStatusCode"))
-    hint = meaning.hint
-    if meaning is _DENIED:
-        hint = _who_was_denied(str(details.get("Message", ""))) or hint
-    failure = _failure(meaning, hint, operation, resource, code=code, request_id=request_id)
-    return failure, error if code in _QUOTES_NO_REQUEST else None
+    return ServiceRefusal(
+        _token(details.get("Code")),
+        str(details.get("Message", "")),
+        _token(metadata.get("RequestId")),
+        metadata.get("HTTPStatusCode"),
+    )
 
 
 def _failure(meaning: Meaning, hint: str, operation: str, resource: str, *, code: str, request_id: str) -> AwsError:
     origin = ", ".join(filter(None, [code, f"request id {request_id}" if request_id else ""]))
     where = f" on {resource}" if resource else ""
+    elsewhere = "" if operation.startswith("kms:") else meaning.hint_elsewhere
+    hint = hint or elsewhere or meaning.hint
     return meaning.kind(
         f"{operation}{where} failed: {meaning.what}" + (f" ({origin})" if origin else ""),
         operation=operation,
@@ -323,18 +362,6 @@ def _by_status(status: object) -> Meaning:
     if status in (401, 403):
         return _DENIED
     return _INTERNAL if isinstance(status, int) and status >= 500 else _UNKNOWN
-
-
-def _who_was_denied(message: str) -> str:
-    """A hint that names the caller and the policy, if the message does so in the form that IAM gives it."""
-    caller, policy = _CALLER.search(message), _POLICY.search(message)
-    if caller is None:
-        return ""
-    reason = f" ({policy.group()})" if policy else ""
-    return (
-        f"{caller.group(1)} lacks {{operation}} on {{resource}}{reason}: the key policy, or an IAM policy of the "
-        "caller that the key policy lets decide, has to allow it; both of them if the key is another account's"
-    )
 
 
 def _token(value: object) -> str:

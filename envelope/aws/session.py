@@ -4,10 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from threading import RLock
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from envelope.aws.arn import KeyArn
-from envelope.aws.client_options import ClientOptions, check_client_for_region, check_region, check_session
+from envelope.aws.client_options import (
+    ClientOptions,
+    check_client_for_region,
+    check_maker,
+    check_region,
+    check_session,
+)
 from envelope.aws.kms import describe_key
 from envelope.errors import AwsMisconfigured, InvalidArgument
 from envelope.process_state import reset_in_children
@@ -55,10 +61,10 @@ class Aws:
 
     __slots__ = (
         "__weakref__",
-        "_client_for_region",
         "_clients",
         "_given_session",
         "_lock",
+        "_makers",
         "_making",
         "_options",
         "_region",
@@ -80,9 +86,27 @@ class Aws:
         self._given_session = check_session(session)
         self._region = None if region is None else check_region("region", region)
         self._options = ClientOptions(endpoint_url, use_fips_endpoint, connect_timeout_s, read_timeout_s, max_attempts)
-        self._client_for_region = check_client_for_region(client_for_region, self._options)
+        maker = check_client_for_region(client_for_region, self._options)
+        self._makers: dict[str, Callable[[str], Any]] = {} if maker is None else {"kms": maker}
         self.reset_after_fork()
         reset_in_children(self)
+
+    @classmethod
+    def with_clients_of(
+        cls, service: str, client_for_region: Callable[[str], Any], *, region: str | None = None
+    ) -> Self:
+        """An `Aws` whose clients of one service, like ``secretsmanager``, the caller makes.
+
+        Args:
+            client_for_region: as in the constructor, where it makes the clients of KMS.
+            region: where the service is called that no ARN names a region for.
+
+        Raises:
+            InvalidArgument: an option of the wrong type.
+        """
+        aws = cls(region=region)
+        aws._makers[service] = check_maker(client_for_region, service)
+        return aws
 
     def __repr__(self) -> str:
         shown = {
@@ -146,7 +170,7 @@ class Aws:
         if key in self._making:
             raise InvalidArgument(
                 f"client_for_region({key[1]!r}) asks for the very client that it is to make",
-                hint='make the client with a boto3 session: session.client("kms", region_name=region)',
+                hint=f'make the client with a boto3 session: session.client("{key[0]}", region_name=region)',
             )
         self._making.add(key)
         try:
@@ -157,12 +181,16 @@ class Aws:
     def _made_client(self, service: str, region: str | None) -> Any:
         from envelope.aws.clients import injected_client, made_client, new_session
 
-        if service == "kms" and self._client_for_region is not None:
+        maker = self._makers.get(service)
+        if maker is not None:
             if region is None:
                 raise AwsMisconfigured(
-                    "no region is known", operation="making a client of kms", code="NoRegionError", hint="give region="
+                    "no region is known",
+                    operation=f"making a client of {service}",
+                    code="NoRegionError",
+                    hint="give region=",
                 )
-            return injected_client(region, self._client_for_region)
+            return injected_client(service, region, maker)
         if self._session is None:
             self._session = new_session()
         return made_client(service, region, self._session, self._options)
