@@ -1,0 +1,1 @@
+"""`AsyncSecretsClient`: the same cache and the same operations, for an event loop."""

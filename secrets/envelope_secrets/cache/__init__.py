@@ -1,0 +1,1 @@
+"""The secrets that a client holds in memory."""
