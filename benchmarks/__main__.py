@@ -18,6 +18,7 @@ SCRIPTS = (
     "page_faults",
     "threads",
     "data_key_cache",
+    "secrets_cache",
     "memory",
     "import_time",
     "command_line",

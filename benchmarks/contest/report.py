@@ -14,7 +14,16 @@ from cryptography.hazmat.backends.openssl import backend
 
 __all__ = ["OtherLoad", "machine", "machine_busy_s", "print_table", "print_target"]
 
-_PACKAGES = ("cryptography", "aws-encryption-sdk", "aws-cryptographic-material-providers", "tink", "asherah", "boto3")
+_PACKAGES = (
+    "cryptography",
+    "aws-encryption-sdk",
+    "aws-cryptographic-material-providers",
+    "tink",
+    "asherah",
+    "boto3",
+    "aws-secretsmanager-caching",
+    "aws-lambda-powertools",
+)
 
 
 def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
