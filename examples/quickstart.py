@@ -1,9 +1,13 @@
-"""Encrypt a file and a value on this machine alone, look at the message, decrypt, and see a changed byte refused."""
+"""Encrypt a file and a value on this machine alone, look at the message, decrypt, and see a changed byte refused.
+
+Then keep a secret under the same keystore, stage a new version of it, promote it, and roll back.
+"""
 
 import tempfile
 from pathlib import Path
 
 from envelope import Client, LocalKeyring, LocalKeystore, NotAuthentic, describe
+from envelope_secrets import LocalSecretStore, SecretsClient
 
 SOURCE = Path(__file__).parent.parent / "LICENSE"
 
@@ -50,6 +54,28 @@ def main(folder: Path) -> None:
     keystore.rotate_key("app")
     newer = client.decrypt_message(client.encrypt(b"newer"))
     print(f"   {newer.unwrapped_by.key_name} now; {client.decrypt(message).decode()} opens as before")
+
+    with SecretsClient(LocalSecretStore(folder / "secrets.db", LocalKeyring(keystore, "app"))) as secrets:
+        keep_a_secret(secrets)
+
+
+def keep_a_secret(secrets: SecretsClient) -> None:
+    print("7. a secret: one file of versions and staging labels, sealed under the same keystore")
+    secrets.create("prod/db", {"username": "app", "password": "the old one"})
+    secret = secrets.get("prod/db")
+    print(f"   {secret!r}")
+    print(f"   its fields: {', '.join(secret.json)}; the password: {secret.json['password']}")
+
+    print("8. stage a new version; everybody still reads the current one")
+    staged = secrets.put("prod/db", {"username": "app", "password": "the new one"}, stages=["AWSPENDING"])
+    pending = secrets.get("prod/db", stage="AWSPENDING")
+    print(f"   current: {secrets.get('prod/db').json['password']}; pending: {pending.json['password']}")
+
+    print("9. promote it, and roll back")
+    secrets.stages.promote("prod/db", staged.version_id)
+    promoted = secrets.get("prod/db").json["password"]
+    secrets.stages.rollback("prod/db")
+    print(f"   promoted: {promoted}; rolled back: {secrets.get('prod/db').json['password']}")
 
 
 if __name__ == "__main__":
