@@ -116,10 +116,13 @@ def in_new_process(code: str) -> None:
     subprocess.run([sys.executable, "-c", code], check=True, env=environment(), timeout=60)
 
 
-def test_the_package_runs_as_a_program(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("package", ["envelope", "envelope.cli"])
+def test_the_package_runs_as_a_program(
+    package: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.setattr(sys, "argv", ["envelope", "--version"])
     with pytest.raises(SystemExit) as ended:
-        runpy.run_module("envelope.cli", run_name="__main__")
+        runpy.run_module(package, run_name="__main__")
     assert not ended.value.code
     assert capsys.readouterr().out.startswith("envelope ")
 
