@@ -126,5 +126,5 @@ class Labels(RuleBasedStateMachine):
         assert {version["VersionId"] for version in listed} == self.values.keys()
 
 
-Labels.TestCase.settings = settings(max_examples=60, stateful_step_count=25, deadline=None)
+Labels.TestCase.settings = settings(max_examples=25, stateful_step_count=25, deadline=None)
 TestLabels = Labels.TestCase
