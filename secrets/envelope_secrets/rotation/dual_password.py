@@ -1,0 +1,91 @@
+"""One account with two passwords at a time: the new one works before the old one stops."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from envelope_secrets.rotation.accounts import (
+    CHANGE_S,
+    Accounts,
+    check_database,
+    check_host_check,
+    current_credentials,
+    current_secret,
+    open_admin,
+)
+from envelope_secrets.rotation.credentials import with_login
+from envelope_secrets.rotation.database import Database, DatabaseSession, KeepsTwoPasswords
+from envelope_secrets.rotation.failures import TargetError
+from envelope_secrets.rotation.hosts import EqualHosts, HostCheck
+from envelope_secrets.rotation.probing import Login, Source, find_login
+from envelope_secrets.rotation.rotator import NewValue, Rotation, Rotator
+from envelope_secrets.value import Secret
+
+__all__ = ["DualPassword"]
+
+
+@dataclass(frozen=True, slots=True)
+class DualPassword:
+    """A strategy: the account gets a second password, and keeps the current one until the rotation after that.
+
+    No login fails at any time, and no second account is needed. An administrator, if the secret's field ``masterarn``
+    names one, sets the password; else the account itself, where the server lets it.
+
+    Attributes:
+        same_host: says whether two secrets mean the same server.
+
+    Raises:
+        InvalidArgument: an option of the wrong type.
+    """
+
+    same_host: HostCheck = field(default_factory=EqualHosts)
+
+    def __post_init__(self) -> None:
+        check_host_check(self.same_host)
+
+    def rotator(self, target: Any) -> Rotator:
+        """See `Strategy.rotator`."""
+        return _DualPasswordRotator(check_database(target), self)
+
+
+@dataclass(frozen=True, slots=True)
+class _DualPasswordRotator:
+    database: Database
+    options: DualPassword
+
+    def new_value(self, rotation: Rotation) -> NewValue:
+        current = current_credentials(rotation, self.database)
+        password = rotation.new_password(self.database.password_policy)
+        return with_login(current_secret(rotation), current.username, password)
+
+    def apply(self, rotation: Rotation, pending: Secret) -> None:
+        accounts = self._accounts(rotation, pending)
+        login = find_login(self.database, accounts.candidates, rotation.deadline)
+        with login.session:
+            if login.source is not Source.PENDING and not accounts.current.admin_secret_id:
+                self._add(login.session, accounts, login)
+        if login.source is not Source.PENDING and accounts.current.admin_secret_id:
+            with open_admin(rotation, self.database, accounts.current, self.options.same_host) as admin:
+                self._add(admin, accounts, login)
+
+    def verify(self, rotation: Rotation, pending: Secret) -> None:
+        accounts = self._accounts(rotation, pending)
+        with self.database.connect(accounts.pending, deadline=rotation.deadline) as session:
+            session.check_use()
+
+    def retire(self, rotation: Rotation, pending: Secret) -> None:
+        """There is nothing: clients may use the older password until the next rotation replaces it."""
+
+    def _add(self, session: DatabaseSession, accounts: Accounts, login: Login) -> None:
+        if not isinstance(session, KeepsTwoPasswords):
+            raise TargetError(
+                "the server has one password for each account",
+                hint="use AlternatingUsers(), or SingleUser()",
+            )
+        accounts.rotation.deadline.require(CHANGE_S, "adding a password")
+        wanted = accounts.pending
+        session.add_password(wanted.username, wanted.password, current=login.credentials.password)
+
+    def _accounts(self, rotation: Rotation, pending: Secret) -> Accounts:
+        return Accounts.of_one_user(rotation, self.database, self.options.same_host, pending)

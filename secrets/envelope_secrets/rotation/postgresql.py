@@ -1,0 +1,120 @@
+"""PostgreSQL, on RDS, Aurora or anywhere else. Not Redshift, whose roles and statements are others."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+from envelope_secrets.password import PasswordPolicy
+from envelope_secrets.rotation.database import DatabaseCredentials
+from envelope_secrets.rotation.deadline import Deadline
+from envelope_secrets.rotation.driver_loading import load_driver
+from envelope_secrets.rotation.driver_options import check_credentials, check_options
+from envelope_secrets.rotation.driver_tls import trusted_certificates
+from envelope_secrets.rotation.postgresql_login import login_failure, not_asked
+from envelope_secrets.rotation.postgresql_session import PostgreSqlSession, check_name
+from envelope_secrets.rotation.tls import Tls, TlsMode
+
+__all__ = ["PostgreSql"]
+
+SHORTEST_CONNECT_S = 2
+"""The driver counts whole seconds, and makes 2 of 1."""
+
+NOWHERE = os.devnull + "/none"
+"""A path at which there can be no file, so that none is taken from the home folder."""
+
+FIRST_LIBPQ_WITH_REQUIRE_AUTH = 160_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PostgreSql:
+    """PostgreSQL 12 or later, by psycopg 3. No password is ever sent to it: it is hashed here, for SCRAM-SHA-256.
+
+    Attributes:
+        tls: see `Tls`.
+        ca_file: see `Tls`.
+        password_policy: by default what RDS takes, without the colon, which files of passwords cannot have.
+        connect_timeout_s: for one login, at most; whole seconds, 2 at least.
+        statement_timeout_s: for one statement, at most.
+
+    Raises:
+        InvalidArgument: an option of the wrong type or range.
+    """
+
+    tls: TlsMode = "verify-full"
+    ca_file: str | None = None
+    password_policy: PasswordPolicy = field(default_factory=lambda: PasswordPolicy(exclude=":/@\"'\\"))
+    connect_timeout_s: float = 5.0
+    statement_timeout_s: float = 10.0
+
+    engines: ClassVar[frozenset[str]] = frozenset({"postgres", "aurora-postgresql"})
+    default_port: ClassVar[int] = 5432
+    max_username_characters: ClassVar[int] = 63
+
+    def __post_init__(self) -> None:
+        Tls(self.tls, self.ca_file)
+        check_options(self.password_policy, self.connect_timeout_s, self.statement_timeout_s)
+
+    def connect(self, credentials: DatabaseCredentials, *, deadline: Deadline) -> PostgreSqlSession:
+        """See `Database.connect`.
+
+        The driver tells of a failed login in the server's language only. So after a failure the login is tried once
+        more, by a few messages of our own, for the server's code; a wrong password is sent twice then.
+        """
+        check_credentials(credentials)
+        check_name(credentials.username)
+        driver = load_driver("psycopg", "postgresql")
+        deadline.require(SHORTEST_CONNECT_S, "a login")
+        timeout_s = max(math.floor(deadline.at_most(self.connect_timeout_s)), SHORTEST_CONNECT_S)
+        tls = Tls(self.tls, self.ca_file)
+        parameters = _parameters(credentials, tls, timeout_s, driver.pq.version())
+        raw = _connected(driver, parameters)
+        if raw is None:
+            raise login_failure(credentials, tls, deadline.at_most(self.connect_timeout_s))
+        session = PostgreSqlSession(
+            raw, driver, credentials.username, deadline=deadline, statement_timeout_s=self.statement_timeout_s
+        )
+        if not raw.pgconn.used_password:
+            session.close()
+            raise not_asked()
+        return session
+
+
+def _connected(driver: Any, parameters: Mapping[str, Any]) -> Any:
+    """A connection, or None; the driver's errors can quote the parameters."""
+    try:
+        return driver.connect(**parameters)
+    except Exception:  # noqa: BLE001 - see above
+        return None
+
+
+def _parameters(credentials: DatabaseCredentials, tls: Tls, timeout_s: int, libpq: int) -> dict[str, Any]:
+    """All that could otherwise come from the environment or the home folder is said."""
+    is_verified = tls.mode in ("verify-full", "verify-ca")
+    parameters = {
+        "host": credentials.host,
+        "hostaddr": "",
+        "port": credentials.port,
+        "user": credentials.username,
+        "password": credentials.password,
+        "dbname": credentials.database or "postgres",
+        "passfile": os.devnull,
+        "options": "",
+        "connect_timeout": timeout_s,
+        "tcp_user_timeout": timeout_s * 1_000,
+        "sslmode": tls.mode,
+        "sslrootcert": trusted_certificates(tls) if is_verified else NOWHERE,
+        "sslcert": NOWHERE,
+        "gssencmode": "disable",
+        "target_session_attrs": "any",
+        "client_encoding": "utf8",
+        "application_name": "envelope secrets rotation",
+        "autocommit": True,
+    }
+    if libpq >= FIRST_LIBPQ_WITH_REQUIRE_AUTH:
+        # Where nobody knows who is at the other end, the password itself is not sent.
+        parameters["require_auth"] = "scram-sha-256,md5" + (",password" if is_verified else "")
+    return parameters

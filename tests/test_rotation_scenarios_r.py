@@ -1,0 +1,249 @@
+"""R1 to R10: a rotation that is interrupted, repeated, delivered twice or mixed with another one."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+from envelope.errors import AwsUnavailable
+from envelope_secrets.errors import SecretConflict
+from envelope_secrets.rotation.alternating_users import AlternatingUsers
+from envelope_secrets.rotation.failures import PrivilegeMissing, RotationRefused
+from envelope_secrets.rotation.in_process import rotate
+from envelope_secrets.rotation.single_user import SingleUser
+from envelope_secrets.stages import AWSCURRENT, AWSPENDING, AWSPREVIOUS, StageMove
+from envelope_secrets.testing import Stopped
+from tests.crash_points import CrashPoints
+from tests.database_rotations import RotationWorld
+from tests.fake_databases import Account
+from tests.fake_secrets_for_tests import V1, V2, V3, token
+
+
+def dies_at(world: RotationWorld, name: str) -> None:
+    """Let the process die at the next point of this name."""
+    points = world.points
+
+    def check() -> None:
+        if points.passed[-1] == name:
+            points.at_each = lambda: None
+            raise Stopped(name)
+
+    points.at_each = check
+
+
+@pytest.mark.parametrize(
+    "point", ["before DescribeSecret", "before PutSecretValue", "after PutSecretValue", "after GetSecretValue"]
+)
+def test_r1_after_a_crash_in_create_secret_there_is_one_pending_value(point: str) -> None:
+    world = RotationWorld(SingleUser())
+    dies_at(world, point)
+    run = world.rotate(2, attempts=2)
+    assert [step.step for step in run.steps if step.error] == ["createSecret"]
+    assert run.succeeded
+    assert world.values_stored() == 2
+    assert not world.problems()
+
+
+@pytest.mark.parametrize("kind", ["timeout", "connection"])
+def test_r2_a_put_whose_reply_is_lost_has_stored_the_value_that_is_used(kind: str) -> None:
+    world = RotationWorld(SingleUser())
+    world.fake.lose_replies("PutSecretValue", error=kind)  # type: ignore[arg-type]  # one of two words
+    run = world.rotate(2)
+    assert isinstance(run.error, AwsUnavailable)
+    stored = world.value(AWSPENDING)
+    assert world.rotate(2).succeeded
+    assert world.value() == stored
+
+
+def test_r3_after_a_crash_behind_the_change_set_secret_does_nothing_more() -> None:
+    world = RotationWorld(SingleUser())
+    dies_at(world, "after set password")
+    assert not world.rotate(2).succeeded
+    world.server.statements.clear()
+    assert world.rotate(2).succeeded
+    assert "set password" not in world.server.statements
+    assert not world.problems()
+
+
+@pytest.mark.parametrize("point", ["after create account", "before grant read b", "after grant read b"])
+def test_r4_a_clone_that_has_not_all_grants_cannot_log_in_and_is_completed(point: str) -> None:
+    world = RotationWorld(AlternatingUsers())
+    dies_at(world, point)
+    assert not world.rotate(2).succeeded
+    assert not world.works(AWSPENDING)
+    assert world.rotate(2).succeeded
+    assert not world.problems()
+
+
+def test_r4_a_clone_that_lacks_a_grant_is_not_promoted() -> None:
+    world = RotationWorld(AlternatingUsers())
+    for step in ("createSecret", "setSecret"):
+        world.fake.rotate(world.name, lambda event, context: None, token=V2)
+        world.step(step, 2)
+    world.server.accounts["app_clone"].grants.remove("write b")
+    with pytest.raises(PrivilegeMissing, match=r"the clone lacks what the account has: write b$") as caught:
+        world.step("testSecret", 2)
+    assert "may not grant this" in caught.value.hint
+    assert world.labels.holder(AWSCURRENT) == V1
+
+
+def test_r4_many_missing_grants_are_shown_in_part() -> None:
+    world = RotationWorld(AlternatingUsers())
+    world.server.accounts["app"].grants = {f"read {number:02}" for number in range(12)}
+    world.fake.rotate(world.name, lambda event, context: None, token=V2)
+    world.step("createSecret", 2)
+    world.step("setSecret", 2)
+    world.server.accounts["app_clone"].grants = {"read 00"}
+    with pytest.raises(PrivilegeMissing, match=r"read 01, .*read 10 and 1 more$"):
+        world.step("testSecret", 2)
+
+
+def test_r5_after_the_label_has_moved_every_step_succeeds_without_doing_anything() -> None:
+    world = RotationWorld(SingleUser())
+    assert world.rotate(2).succeeded
+    value, calls, logins = world.value(), world.fake.count(), len(world.server.logins)
+    for step in ("createSecret", "setSecret", "testSecret", "finishSecret"):
+        world.step(step, 2)
+    assert world.value() == value
+    assert len(world.server.logins) == logins
+    assert {call.operation for call in world.fake.calls[calls:]} <= {"DescribeSecret", "GetSecretValue"}
+
+
+def test_r6_what_a_rotation_leaves_the_next_one_takes_away() -> None:
+    world = RotationWorld(SingleUser())
+    for number in range(2, 7):
+        assert world.rotate(number).succeeded
+    stages = {stage for stages in world.labels.by_version.values() for stage in stages}
+    assert len([stage for stage in stages if stage.startswith("rotated-from-")]) == 1
+    assert stages >= {AWSCURRENT, AWSPREVIOUS}
+
+
+def test_r7_nothing_is_made_at_the_target_before_the_value_is_stored() -> None:
+    world = RotationWorld(AlternatingUsers())
+    world.fake.rotate(world.name, lambda event, context: None, token=V2)
+    world.step("createSecret", 2)
+    assert not world.server.logins
+    assert set(world.server.accounts) == {"app", "root"}
+
+
+def test_r8_a_function_that_is_ended_in_set_secret_is_repeated() -> None:
+    world = RotationWorld(AlternatingUsers())
+    dies_at(world, "before set password")
+    run = world.rotate(2, attempts=2)
+    assert isinstance(run.steps[1].error, Stopped)
+    assert run.succeeded
+    assert not world.problems()
+
+
+@pytest.mark.parametrize("step", ["createSecret", "setSecret", "testSecret", "finishSecret"])
+def test_r9_a_step_that_is_delivered_twice_at_once_leaves_one_value_that_works(step: str) -> None:
+    world = RotationWorld(SingleUser())
+    world.fake.rotate(world.name, lambda event, context: None, token=V2)
+    both = threading.Barrier(2, timeout=10)
+    failures: list[BaseException] = []
+
+    def deliver(name: str) -> None:
+        try:
+            world.step(name, 2)
+        except BaseException as error:  # noqa: BLE001 - the test looks at it
+            failures.append(error)
+
+    def together() -> None:
+        both.wait()
+        deliver(step)
+
+    for name in ("createSecret", "setSecret", "testSecret", "finishSecret"):
+        if name != step:
+            deliver(name)
+            continue
+        threads = [threading.Thread(target=together) for _ in range(2)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert not failures
+    assert world.labels.holder(AWSCURRENT) == V2
+    assert world.works()
+    assert world.values_stored() == 2
+
+
+def test_r9_the_second_of_two_values_for_one_version_is_dropped() -> None:
+    world = RotationWorld(SingleUser())
+    world.fake.rotate(world.name, lambda event, context: None, token=V2)
+    is_first = [True]
+
+    def another_delivery() -> None:
+        if world.points.passed[-1] == "before PutSecretValue" and is_first.pop(0):
+            is_first.append(False)
+            world.step("createSecret", 2)
+
+    world.points.at_each = another_delivery
+    world.step("createSecret", 2)
+    puts = [call for call in world.fake.calls if call.operation == "PutSecretValue"]
+    assert [call.error_code for call in puts] == [None, "ResourceExistsException"]
+    assert world.rotate(2).succeeded
+
+
+def test_r9_a_value_that_another_delivery_has_stored_and_nobody_can_read_is_waited_for() -> None:
+    world = RotationWorld(SingleUser())
+    world.fake.rotate(world.name, lambda event, context: None, token=V2)
+    world.fake.delay_reads(world.name, reads=1_000)
+    world.put(2, '{"other": "value"}', AWSPENDING)
+    before = world.clock.now()
+    with pytest.raises(RotationRefused, match="has a value that cannot be read yet"):
+        world.step("createSecret", 2)
+    assert 2 < world.clock.now() - before < 10
+
+
+def test_r10_a_second_rotation_is_refused_by_the_service_while_one_is_under_way() -> None:
+    world = RotationWorld(SingleUser())
+    world.fake.rotate(world.name, lambda event, context: None, token=V2)
+    world.step("createSecret", 2)
+    with pytest.raises(world.client.exceptions.InvalidRequestException):
+        world.client.rotate_secret(SecretId=world.name, ClientRequestToken=V3)
+
+
+def test_r10_of_two_rotations_without_a_function_one_fails_and_the_next_one_mends_what_it_left() -> None:
+    """Between any two calls of one, the whole of another."""
+    rehearsal = CrashPoints()
+    rotate_here(RotationWorld(SingleUser(), points=rehearsal))
+    refused = 0
+    for number, name in enumerate(rehearsal.passed):
+        world = RotationWorld(SingleUser(), points=CrashPoints())
+        run_at(world, number)
+        try:
+            rotate_here(world)
+        except (RotationRefused, SecretConflict):
+            refused += 1
+            pending = world.labels.holder(AWSPENDING)
+            if pending != world.labels.holder(AWSCURRENT):
+                world.store.move_stage(world.name, StageMove(AWSPENDING, None, pending))
+            rotate_here(world)
+        assert world.works(), name
+        assert not world.labels.problems()
+    assert refused == 4  # those whose version was not announced before the other rotation began
+
+
+def rotate_here(world: RotationWorld) -> None:
+    world.clock.advance(1)
+    rotate(world.store, world.name, world.database, SingleUser(), clock=world.clock, sleep=world.clock.advance)
+
+
+def run_at(world: RotationWorld, number: int) -> None:
+    """Run a whole rotation at this point of another one."""
+
+    def another() -> None:
+        if len(world.points.passed) == number + 1:
+            with world.points.nobody_watches():
+                rotate_here(world)
+
+    world.points.at_each = another
+
+
+def test_a_clone_of_somebody_elses_is_not_what_the_password_is_set_of_before_the_grants_fit() -> None:
+    world = RotationWorld(AlternatingUsers())
+    world.server.accounts["app_clone"] = Account(("theirs",), {"drop everything"})
+    assert world.rotate(2).succeeded
+    assert world.server.accounts["app_clone"].grants == world.server.accounts["app"].grants
+    assert token(2) == world.labels.holder(AWSCURRENT)
