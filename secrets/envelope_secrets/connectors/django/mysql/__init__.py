@@ -1,0 +1,1 @@
+"""``"ENGINE": "envelope_secrets.connectors.django.mysql"``; see `envelope_secrets.connectors.django_settings`."""
