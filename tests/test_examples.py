@@ -43,7 +43,8 @@ def test_the_python_in_a_document_says_the_truth(
     monkeypatch.chdir(tmp_path)
     results = doctest.testfile(str(document), module_relative=False, optionflags=doctest.ELLIPSIS)
     assert results.failed == 0
-    assert results.attempted == len(re.findall(r"^ *>>> ", document.read_text(), re.MULTILINE)), "a block that is not run would prove nothing"
+    blocks = re.findall(r"^ *>>> ", document.read_text(), re.MULTILINE)
+    assert results.attempted == len(blocks), "a block that is not run would prove nothing"
 
 
 def test_the_readme_opens_with_one_sentence_two_commands_and_ten_lines_that_end_in_a_refusal() -> None:

@@ -80,7 +80,9 @@ TRANSITIONS = [
 ]
 
 
-@pytest.mark.parametrize(("prepare", "before", "change", "after"), TRANSITIONS, ids=lambda value: value if isinstance(value, str) else "")
+@pytest.mark.parametrize(
+    ("prepare", "before", "change", "after"), TRANSITIONS, ids=lambda value: value if isinstance(value, str) else ""
+)
 def test_a_call_changes_the_labels_as_the_service_was_seen_to_do(
     fake: FaultySecretsManager, prepare: Change, before: str, change: Change, after: str
 ) -> None:
