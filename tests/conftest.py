@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, settings
 settings.register_profile(
     "moderate",
     deadline=None,  # the speed of the machine is no property of the code
-    max_examples=150,
+    max_examples=100,
     derandomize="CI" in os.environ,
     suppress_health_check=[HealthCheck.too_slow],
 )
