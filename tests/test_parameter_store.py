@@ -579,7 +579,7 @@ WRONG: dict[str, tuple[Call, str]] = {
     "a version that is a label": (lambda store: store.read("/app/db", version_id="blue"), "version .* is a number"),
     "a label that is a version": (lambda store: store.read("/app/db", stage="3"), "3 is no label"),
     "a description of one version": (lambda store: store.describe("/app/db:3"), "the call is about all of them"),
-    "one wrong name of many": (lambda store: store.read_many(["/a", "a b"]), "that is no name of a parameter"),
+    "one name of many that is no text": (lambda store: store.read_many(["/a", 7]), "not int"),  # type: ignore[list-item]
     "neither": (lambda store: store.read("/a", stage=None), "neither stage nor version_id"),
     "a flag": (lambda store: store.versions("/a", include_deprecated=1), "include_deprecated must be"),  # type: ignore[arg-type]
     "a flag of the list": (lambda store: store.list(include_deleted=1), "include_deleted must be"),  # type: ignore[arg-type]

@@ -563,7 +563,7 @@ WRONG: dict[str, tuple[Call, str]] = {
         "secret_ids must be a list of names and ARNs, not str",
     ),
     "ids that are none": (lambda store: store.read_many(None), "secret_ids must be a list"),  # type: ignore[arg-type]
-    "one id that is none": (lambda store: store.read_many(["a", ""]), "secret_id has 0 characters"),
+    "one id that is no text": (lambda store: store.read_many(["a", 7]), "secret_id must be a name or an ARN, not int"),  # type: ignore[list-item]
     "a flag": (lambda store: store.versions("a", include_deprecated="no"), "include_deprecated must be True or False"),  # type: ignore[arg-type]
     "a prefix": (lambda store: store.list(prefix="!x"), "prefix must have only the letters"),
     "a prefix that is no text": (lambda store: store.list(prefix=None), "prefix must be text"),  # type: ignore[arg-type]

@@ -76,5 +76,5 @@ class EventTeller:
             return
         try:
             self.on_event(SecretEvent(kind, secret_id, stage, version_id, age_s, error))
-        except Exception:
+        except BaseException:  # not even SystemExit: it would come out of whatever call it is told of
             logging.getLogger(__name__).exception("on_event of a secrets client raised")

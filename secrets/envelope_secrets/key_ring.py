@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from typing import NoReturn
 
 from envelope_secrets.errors import SecretConflict, SecretDeleted, SecretNotFound
 from envelope_secrets.stages import AWSCURRENT, AWSPENDING, AWSPREVIOUS
@@ -32,10 +33,21 @@ class KeyRing(HidesValue):
 
     __slots__ = ("_versions", "arn", "name")
 
+    name: str
+    arn: str
+    _versions: tuple[Secret, ...]
+
     def __init__(self, versions: tuple[Secret, ...], *, name: str, arn: str) -> None:
-        self._versions = tuple(sorted(versions, key=_rank))
-        self.name = name
-        self.arn = arn
+        put = object.__setattr__
+        put(self, "_versions", tuple(sorted(versions, key=_rank)))
+        put(self, "name", name)
+        put(self, "arn", arn)
+
+    def __setattr__(self, name: str, value: object) -> NoReturn:
+        raise AttributeError(f"a KeyRing does not change; {name} stays")
+
+    def __delattr__(self, name: str) -> NoReturn:
+        raise AttributeError(f"a KeyRing does not change; {name} stays")
 
     def __repr__(self) -> str:
         shown = ", ".join(f"{version.version_id} {'+'.join(version.stages)}" for version in self._versions)

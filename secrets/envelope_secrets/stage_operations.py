@@ -89,6 +89,7 @@ class StageOperations:
         _check_version_id("version_id", version_id)
         labels = self._store.describe(secret_id).labels
         if labels.holder(AWSCURRENT) == version_id:
+            self._changed(secret_id)  # somebody else has promoted it, and this program may not have noticed
             return None
         for version in self._store.versions(secret_id):
             if version.version_id == version_id and not version.has_value:

@@ -285,14 +285,14 @@ def _is_number(value: object, pattern: re.Pattern[str]) -> bool:
 
 def _union(members: tuple[Any, ...], value: Any, place: _Place) -> Any:
     """The first member that takes the value as it is, or else the first that takes its text for something."""
+    others = [member for member in members if member is not type(None)]
+    if len(others) == 1 and value is not None:  # once: each further look would double at each level below
+        return _read(others[0], value, place)
     for from_text in (False, True) if place.from_text else (False,):
         for member in members:
             read = _read(member, value, _Place(place.path, _Problems(), from_text))
             if read is not _UNFIT:
                 return read
-    others = [member for member in members if member is not type(None)]
-    if len(others) == 1:  # its own words say more
-        return _read(others[0], value, place)
     return place.refuse(f"of one of {len(members)} types", value)
 
 

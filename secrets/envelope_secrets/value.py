@@ -29,6 +29,9 @@ class HidesValue:
     def __reduce_ex__(self, protocol: object) -> NoReturn:
         raise TypeError(f"{type(self).__name__} holds a secret and cannot be pickled or copied")
 
+    def __getstate__(self) -> NoReturn:
+        raise TypeError(f"{type(self).__name__} holds a secret and does not give its state away")
+
 
 class SecretFields(HidesValue, Mapping[str, Any]):
     """The fields of a JSON object. Read-only all the way down, and silent: its repr shows the names alone.
@@ -151,9 +154,15 @@ class Secret(HidesValue):
         """
         fields = self._fields
         if fields is None:
-            fields = _parsed(self.text, f"the value of {self.name}")
+            fields = self._read_fields()
             object.__setattr__(self, "_fields", fields)
         return fields
+
+    def _read_fields(self) -> SecretFields:
+        parsed = _parsed(self.text, f"the value of {self.name}")
+        if isinstance(parsed, SecretFields):
+            return parsed
+        raise SecretFormatError(f"the value of {self.name} {parsed}", hint="read .text, or store a JSON object")
 
     def as_(self, kind: type[T]) -> T:
         """The fields as an object of a dataclass or a pydantic model.
@@ -174,7 +183,8 @@ class _NoSuchField(SecretFormatError, KeyError):
     __str__ = Exception.__str__  # that of KeyError shows the repr of the text
 
 
-def _parsed(text: str, where: str) -> SecretFields:
+def _parsed(text: str, where: str) -> SecretFields | str:
+    """The fields, or what is wrong. It does not raise: the local variables of this frame hold the value."""
     try:
         parsed = json.loads(text, object_pairs_hook=_unique, parse_constant=_refused_constant)
         if isinstance(parsed, dict):
@@ -185,7 +195,7 @@ def _parsed(text: str, where: str) -> SecretFields:
         problem = str(refusal)
     except (ValueError, RecursionError):  # not chained: their texts and attributes hold the value
         problem = "is no JSON"
-    raise SecretFormatError(f"{where} {problem}", hint="read .text, or store a JSON object")
+    return problem
 
 
 class _Refused(Exception):
@@ -196,8 +206,9 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     """An object, if no field is there twice: two readers could take two different ones for the password."""
     fields = dict(pairs)
     if len(fields) < len(pairs):
-        names = [name for name, _ in pairs]
-        raise _Refused(f"has the field {_shown(next(name for name in fields if names.count(name) > 1))} twice")
+        seen: set[str] = set()
+        twice = next(name for name, _ in pairs if name in seen or seen.add(name))  # type: ignore[func-returns-value]
+        raise _Refused(f"has the field {_shown(twice)} twice")
     return fields
 
 

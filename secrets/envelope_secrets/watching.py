@@ -77,7 +77,7 @@ class Subscription:
         """Call back. What that raises is logged, and nothing else fails for it."""
         try:
             self._callback(change)
-        except Exception:
+        except BaseException:  # not even SystemExit: it would end the thread that calls back for all the others
             logging.getLogger(__name__).exception("a callback of on_change raised")
 
 

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from envelope.errors import AwsUnavailable, EnvelopeError, InvalidArgument
+from envelope_secrets.errors import SecretConflict
 from envelope_secrets.label_moves import Pause, make_move
 from envelope_secrets.limits import (
     description_problem,
@@ -19,7 +20,7 @@ from envelope_secrets.limits import (
     token_problem,
     value_problem,
 )
-from envelope_secrets.stages import AWSCURRENT, StageMove
+from envelope_secrets.stages import AWSCURRENT, AWSPREVIOUS, StageMove
 from envelope_secrets.stores.protocol import NO_TAGS, NewSecret, NewVersion, SecretStore, VersionPlace
 
 __all__ = ["create", "new_secret", "new_version", "put", "put_if_current"]
@@ -149,6 +150,7 @@ def put_if_current(
     private = f"{PRIVATE_STAGE_PREFIX}{version.token}"
     place = put(store, secret_id, NewVersion(version.value, version.token, (private,), version.rotation_token))
     try:
+        _check_was_expected(store, secret_id, place, expected_version_id)
         make_move(store, secret_id, StageMove(AWSCURRENT, version.token, expected_version_id), pause=pause)
     except EnvelopeError as error:
         if isinstance(error, AwsUnavailable):
@@ -159,6 +161,17 @@ def put_if_current(
     if not _removed(store, secret_id, private, version.token, pause):
         _log.warning("version %s is current, but its label %s could not be taken away", version.token, private)
     return VersionPlace(place.arn, place.name, version.token, (AWSCURRENT,))
+
+
+def _check_was_expected(store: SecretStore, secret_id: str, place: VersionPlace, expected: str | None) -> None:
+    """The first version of a secret is current at once, whatever is asked for; a repeated call finds its own work."""
+    if AWSCURRENT not in place.stages or expected in (None, place.version_id):
+        return
+    if store.describe(secret_id).labels.holder(AWSPREVIOUS) != expected:
+        raise SecretConflict(
+            f"no version was current, and not {expected}: the first version of a secret is current at once",
+            hint=f"look at the secret again: version {place.version_id} holds the new value",
+        )
 
 
 def _removed(store: SecretStore, secret_id: str, stage: str, version_id: str, pause: Pause) -> bool:

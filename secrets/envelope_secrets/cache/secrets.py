@@ -21,6 +21,7 @@ from envelope_secrets.cache.limits import CacheLimits, CacheStats, is_decision
 from envelope_secrets.errors import StoreFailed
 from envelope_secrets.events import EventTeller, SecretEvent, SecretEventKind
 from envelope_secrets.key_ring import KeyRing, read_key_ring
+from envelope_secrets.stages import AWSCURRENT
 from envelope_secrets.stores.access import StoreAccess
 from envelope_secrets.stores.secret_ids import names_secret
 from envelope_secrets.value import Secret
@@ -230,6 +231,14 @@ class SecretCache:
             if before is not None and _version_of(before) != version_id:
                 self._tell("change", secret_id, stage, version_id)
             self._saw(secret_id, stage, (entry.value.arn, version_id), entry.number)
+        if stage == AWSCURRENT and isinstance(entry.value, Secret):
+            self._forget_older_wholes(entry.value)
+
+    def _forget_older_wholes(self, current: Secret) -> None:
+        """Who has seen a new version must not be shown a key ring or a tree that has another one in its place."""
+        older = {key for key, value in self._entries.items() if _is_older_whole(key, value, current)}
+        if older:
+            self._entries.clear(older.__contains__)
 
     def _tell_evicted(self, entry: Entry[CacheKey, Any]) -> None:
         age_s = self._clock() - entry.loaded_s
@@ -276,6 +285,16 @@ def _is_other_than(replacing: Secret | None) -> Callable[[Secret], bool] | None:
         raise InvalidArgument(f"replacing must be the Secret that did not work, not {type(replacing).__name__}")
     version = (replacing.arn, replacing.version_id)
     return lambda secret: (secret.arn, secret.version_id) != version
+
+
+def _is_older_whole(key: CacheKey, value: Any, current: Secret) -> bool:
+    if key[1] is Whole.KEY_RING:
+        has = {version.version_id for version in value if AWSCURRENT in version.stages}
+        return value.arn == current.arn and has != {current.version_id}
+    if key[1] is Whole.TREE:
+        known = value.get(current.name)
+        return known is not None and known.version_id != current.version_id
+    return False
 
 
 def _version_of(entry: Entry[CacheKey, Any]) -> str:

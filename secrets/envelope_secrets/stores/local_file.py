@@ -18,6 +18,7 @@ from envelope_secrets.stores.local_tables import (
     SCHEMA_VERSION,
     StoreRow,
     create_tables,
+    has_only_own_objects,
     store_row,
 )
 
@@ -187,6 +188,7 @@ def _check_place(path: Path, marks: tuple[int, int]) -> None:
     """Whether the file under the name is the one that was opened first."""
     with os_failures_translated("use", path):
         status = path.stat()
+    _check_private(path, status)
     if (status.st_dev, status.st_ino) != marks:
         raise StoreFailed(
             f"another file has taken the place of the secret store {str(path)!r}",
@@ -200,6 +202,7 @@ def _checked_marks(path: Path) -> tuple[int, int]:
     with os_failures_translated("open", path):
         status = path.lstat()
     _check_private(path, status)
+    _check_one_name(path)
     if status.st_size == 0:
         raise StoreFailed(
             f"the secret store {str(path)!r} is empty: it was cut, or never was a store",
@@ -210,6 +213,28 @@ def _checked_marks(path: Path) -> tuple[int, int]:
         with os_failures_translated("open", path), contextlib.suppress(FileNotFoundError):
             _check_private(companion, companion.lstat())
     return status.st_dev, status.st_ino
+
+
+def _check_one_name(path: Path) -> None:
+    """Whether the file has one name only: under each name, SQLite would keep a log that the others do not see.
+
+    Whoever makes a store links it to its name and then takes the first name away. Between the two it may have died; or
+    it is just there, and then the name that is taken away here is gone a moment before it would be.
+    """
+    with os_failures_translated("open", path):
+        status = path.stat()
+        if status.st_nlink == 1:
+            return
+        for leftover in path.parent.glob(".envelope-*.partial"):
+            with contextlib.suppress(FileNotFoundError):
+                if leftover.lstat().st_ino == status.st_ino:
+                    leftover.unlink()
+        if path.stat().st_nlink == 1:
+            return
+    raise StoreFailed(
+        f"the secret store {str(path)!r} has more than one name",
+        hint="remove its other hard links: what is written under one name is lost under the other",
+    )
 
 
 def _check_private(path: Path, status: os.stat_result) -> None:
@@ -262,6 +287,8 @@ def _check_schema(connection: Connection, path: Path) -> None:
         )
     if version < SCHEMA_VERSION:
         raise damaged(path, f"there is no schema {version}")
+    if not has_only_own_objects(connection):  # a trigger could take back what a call acknowledges
+        raise damaged(path, "it has other tables, indexes, triggers or views than a store has")
     (mode,) = connection.execute(WAL_MODE).fetchone()
     if mode != "wal":
         raise StoreFailed(f"the secret store {str(path)!r} cannot be in WAL mode", hint="it needs a local file system")

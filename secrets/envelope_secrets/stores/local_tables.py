@@ -20,6 +20,7 @@ __all__ = [
     "create_tables",
     "delete_secret",
     "expired_rows",
+    "has_only_own_objects",
     "put_sealed_value",
     "remove_sealed_value",
     "row_by_arn",
@@ -62,6 +63,16 @@ _TABLES = (
     )
     """,
 )
+_OBJECTS = frozenset(
+    {
+        ("table", "store"),
+        ("table", "secrets"),
+        ("index", "sqlite_autoindex_secrets_2"),
+        ("index", "secrets_by_deletion"),
+        ("table", "sealed_values"),
+        ("index", "sqlite_autoindex_sealed_values_1"),
+    }
+)
 _ROW = "SELECT name, arn, record, mac FROM secrets"
 
 
@@ -90,6 +101,11 @@ def create_tables(connection: Connection, row: StoreRow) -> None:
     for statement in _TABLES:
         connection.execute(statement)
     connection.execute("INSERT INTO store VALUES (1, ?, ?)", (row.store_id, row.sealed_key))
+
+
+def has_only_own_objects(connection: Connection) -> bool:
+    """Whether the database has the tables and indexes of a store and nothing else, like a trigger."""
+    return set(connection.execute("SELECT type, name FROM sqlite_schema")) == _OBJECTS
 
 
 def store_row(connection: Connection) -> StoreRow | None:

@@ -40,11 +40,16 @@ class ParameterReads:
 
     def read_many(self, secret_ids: Sequence[str]) -> Mapping[str, Outcome]:
         """The value of each, or its error; the ids of one region go together."""
-        names = {secret_id: ParameterName.parse(secret_id) for secret_id in secret_ids}
+        names: dict[str, ParameterName] = {}
         outcomes: dict[str, Outcome] = {}
+        for secret_id in secret_ids:
+            try:
+                names[secret_id] = ParameterName.parse(secret_id)
+            except InvalidArgument as error:  # one that is no name must not cost the others their answer
+                outcomes[secret_id] = error
         home = {secret_id: name.region or self.calls.region for secret_id, name in names.items()}
         for region in dict.fromkeys(home.values()):
-            of_region = [secret_id for secret_id in secret_ids if home[secret_id] == region]
+            of_region = [secret_id for secret_id in names if home[secret_id] == region]
             outcomes |= read_in_batches(
                 of_region,
                 BATCH_PARAMETERS,

@@ -36,9 +36,9 @@ from envelope_secrets.stores.request_checks import (
     check_read,
     check_rules,
     check_secret_id,
-    check_secret_ids,
     check_tag_names,
     check_text,
+    sorted_ids,
 )
 from envelope_secrets.stores.service_calls import ServiceCalls, aws_for
 from envelope_secrets.value import Secret
@@ -117,7 +117,8 @@ class ParameterStore:
 
         Where a call is refused as a whole, because the caller may not read one of them, each is read by GetParameter.
         """
-        return self._reads.read_many(check_secret_ids(secret_ids))
+        ids, refused = sorted_ids(secret_ids)
+        return {**self._reads.read_many(ids), **refused}
 
     def read_tree(self, path: str) -> Mapping[str, Secret]:
         """Every current value below a path like ``/app/``, by full name; one call of GetParametersByPath for 10."""

@@ -6,12 +6,13 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 
 from envelope.aws.client_options import check_region
-from envelope.errors import InvalidArgument
+from envelope.errors import EnvelopeError, InvalidArgument
 from envelope_secrets import limits
 from envelope_secrets.stages import AWSCURRENT, StageMove
 from envelope_secrets.stores.protocol import NewSecret, NewVersion
 
 __all__ = [
+    "check_ids",
     "check_move",
     "check_new_secret",
     "check_new_secret_but_name",
@@ -21,7 +22,6 @@ __all__ = [
     "check_regions",
     "check_rules",
     "check_secret_id",
-    "check_secret_ids",
     "check_stage",
     "check_tag_names",
     "check_text",
@@ -58,12 +58,28 @@ def check_secret_id(secret_id: object) -> str:
     return secret_id
 
 
-def check_secret_ids(secret_ids: Sequence[str]) -> tuple[str, ...]:
-    """Names and ARNs, each once, in their order, or `InvalidArgument`."""
+def sorted_ids(secret_ids: Sequence[str]) -> tuple[tuple[str, ...], dict[str, EnvelopeError]]:
+    """Names and ARNs, each once, in their order; and those that are none, with their errors.
+
+    One that is none must not cost the others their answer. What is no text at all is a mistake of the caller's.
+    """
+    refused: dict[str, EnvelopeError] = {}
+    good = []
+    for secret_id in check_ids(secret_ids):
+        try:
+            good.append(check_secret_id(secret_id))
+        except InvalidArgument as error:
+            refused[secret_id] = error
+    return tuple(good), refused
+
+
+def check_ids(secret_ids: Sequence[str]) -> tuple[str, ...]:
+    """Texts, each once, in their order, or `InvalidArgument`."""
     given: object = secret_ids
     if isinstance(given, str | bytes) or not isinstance(given, Iterable):
         raise InvalidArgument(f"secret_ids must be a list of names and ARNs, not {type(given).__name__}")
-    return tuple(dict.fromkeys(check_secret_id(secret_id) for secret_id in given))
+    listed = tuple(dict.fromkeys(given))
+    return tuple(secret_id if isinstance(secret_id, str) else check_secret_id(secret_id) for secret_id in listed)
 
 
 def check_read(stage: str | None, version_id: str | None) -> None:

@@ -35,9 +35,9 @@ from envelope_secrets.stores.request_checks import (
     check_regions,
     check_rules,
     check_secret_id,
-    check_secret_ids,
     check_tag_names,
     check_text,
+    sorted_ids,
 )
 from envelope_secrets.stores.secret_ids import region_of
 from envelope_secrets.stores.secrets_manager_answers import (
@@ -121,7 +121,8 @@ class SecretsManagerStore:
         Where the caller may not do that (it needs secretsmanager:BatchGetSecretValue on ``*``), or a batch is refused
         as a whole, each secret is read by a call of its own.
         """
-        return self._reads.read_many(check_secret_ids(secret_ids))
+        ids, refused = sorted_ids(secret_ids)
+        return {**self._reads.read_many(ids), **refused}
 
     def describe(self, secret_id: str) -> SecretDescription:
         """What is known of a secret without its value; one call of DescribeSecret."""

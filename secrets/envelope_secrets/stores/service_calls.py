@@ -23,6 +23,9 @@ Refusing = Callable[[str, ServiceRefusal], tuple[type[EnvelopeError], str, str] 
 
 _HUMP = re.compile(r"(?<!^)(?=[A-Z])")
 
+MAX_PAGES = 10_000
+"""Of one list: a service that always has one more page would be asked for ever."""
+
 
 def aws_for(service: str, aws: Aws | None, region: str | None, client_for_region: Callable[[str], Any] | None) -> Aws:
     """How a store reaches AWS, from the options it was given.
@@ -99,6 +102,8 @@ class ServiceCalls:
                 return
             if token in seen:
                 answer.refuse("repeats a page: its NextToken came before")
+            if len(seen) >= MAX_PAGES:
+                answer.refuse(f"goes on after {MAX_PAGES:,} pages")
             seen.add(token)
 
     def error_of(self, operation: str, resource: str, refusal: ServiceRefusal) -> EnvelopeError:
