@@ -52,14 +52,16 @@ def opened(path: Path) -> StoreFile:
 
 def write(file: StoreFile, name: str, record: bytes = b"{}", then: Callable[[], object] = int) -> None:
     """Write a secret; call `then` before the transaction ends."""
-    with file.writing() as connection:
+
+    def work(connection: sqlite3.Connection) -> None:
         write_row(connection, SecretRow(name.encode(), f"arn of {name}".encode(), record, b"mac"), deletes_s=None)
         then()
 
+    file.writing(work)
+
 
 def names(file: StoreFile) -> list[object]:
-    with file.reading() as connection:
-        return [row.name for row in rows_from(connection, "", None, 1_000)]
+    return [row.name for row in file.reading(lambda connection: rows_from(connection, "", None, 1_000))]
 
 
 def modes(directory: Path) -> dict[str, str]:
@@ -250,6 +252,12 @@ def test_nobody_who_reads_waits_for_who_writes(file: StoreFile) -> None:
     assert names(file) == [b"one"]
 
 
+def pragma(file: StoreFile, setting: str) -> object:
+    """What the connection that writes has been told."""
+    (value,) = file.writing(lambda connection: connection.execute(f"PRAGMA {setting}").fetchone())
+    return value
+
+
 def wal_bytes(file: StoreFile) -> int:
     return Path(f"{file.path}-wal").stat().st_size
 
@@ -280,8 +288,7 @@ def test_a_reader_that_stays_hinders_no_writer_and_damages_nothing(path: Path) -
 
 
 def test_sqlite_never_checkpoints_by_itself_while_others_write(file: StoreFile) -> None:
-    with file.writing() as connection:
-        assert connection.execute("PRAGMA wal_autocheckpoint").fetchone() == (0,)
+    assert pragma(file, "wal_autocheckpoint") == 0
 
 
 def test_a_wal_file_that_another_thread_has_closed_away_has_no_size(file: StoreFile) -> None:
@@ -295,9 +302,7 @@ def test_a_wal_file_that_another_thread_has_closed_away_has_no_size(file: StoreF
 
 def test_a_full_disk_changes_nothing_and_the_store_goes_on(file: StoreFile) -> None:
     write(file, "one")
-    with file.writing() as connection:
-        (pages,) = connection.execute("PRAGMA page_count").fetchone()
-        connection.execute(f"PRAGMA max_page_count = {pages}")
+    pragma(file, f"max_page_count = {pragma(file, 'page_count')}")
     with pytest.raises(StoreFailed, match="cannot grow: the disk is full") as caught:
         write(file, "two", bytes(100_000))
     assert "free some space" in caught.value.hint
@@ -317,8 +322,8 @@ from envelope_secrets.stores.local_tables import SecretRow, rows_from, write_row
 file = StoreFile(Path(sys.argv[1]), busy_timeout_s=5)
 
 def write(name, record):
-    with file.writing() as connection:
-        write_row(connection, SecretRow(name, name, record, b"mac"), deletes_s=None)
+    row = SecretRow(name, name, record, b"mac")
+    file.writing(lambda connection: write_row(connection, row, deletes_s=None))
 
 write(b"one", b"{}")
 before = resource.getrlimit(resource.RLIMIT_FSIZE)
@@ -329,8 +334,7 @@ except StoreFailed as error:
     print(error)
 resource.setrlimit(resource.RLIMIT_FSIZE, before)
 write(b"three", bytes(500_000))
-with file.reading() as connection:
-    print([row.name for row in rows_from(connection, "", None, 10)])
+print([row.name for row in file.reading(lambda connection: rows_from(connection, "", None, 10))])
 file.close()
 """,
         path,
@@ -614,6 +618,6 @@ def test_a_transaction_that_cannot_be_taken_back_gives_up_its_connection(file: S
 
 def test_a_secret_is_found_by_its_name_in_bytes(file: StoreFile) -> None:
     write(file, "one")
-    with file.reading() as connection:
-        assert row_by_name(connection, "one") == SecretRow(b"one", b"arn of one", b"{}", b"mac")
-        assert row_by_name(connection, "On") is None
+    row = SecretRow(b"one", b"arn of one", b"{}", b"mac")
+    assert file.reading(lambda connection: row_by_name(connection, "one")) == row
+    assert file.reading(lambda connection: row_by_name(connection, "On")) is None

@@ -12,6 +12,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from envelope.errors import InvalidArgument
 from envelope.testing import FakeClock
 from envelope_secrets.errors import SecretConflict, SecretDeleted, SecretNotFound, SecretsError
 from envelope_secrets.stages import AWSCURRENT, AWSPENDING, AWSPREVIOUS, StageMove
@@ -153,6 +154,10 @@ class LocalStoreMachine(RuleBasedStateMachine):
         if is_right and model is not None:
             from_version = model.place.get(label)
         move = StageMove(label, to_version, from_version)
+        if to_version is None and from_version is None:
+            with pytest.raises(InvalidArgument):
+                self.stores[which].move_stage(name, move)
+            return
         if refused := self.refusal(name) or self._move_refusal(self.models[name], move):
             with pytest.raises(refused):
                 self.stores[which].move_stage(name, move)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
+from functools import partial
 from pathlib import Path
 from types import TracebackType
+from typing import TYPE_CHECKING, TypeVar
 
 from envelope.arguments import check_flag, check_function, check_seconds
 from envelope.errors import EnvelopeError
@@ -18,8 +19,9 @@ from envelope.replacement import check_path
 from envelope_secrets.errors import SecretConflict, StoreFailed
 from envelope_secrets.service_rules import deletion, moving, reading, rotation, tagging, writing
 from envelope_secrets.service_rules.broken import no_such_secret
-from envelope_secrets.stages import AWSCURRENT, StageMove, StagingLabels
+from envelope_secrets.stages import AWSCURRENT, StageMove
 from envelope_secrets.stores import local_checks
+from envelope_secrets.stores.local_answers import date_of, described, place_of, version_of
 from envelope_secrets.stores.local_checks import rules_translated
 from envelope_secrets.stores.local_failures import damaged
 from envelope_secrets.stores.local_file import StoreFile, make_store_file
@@ -35,7 +37,12 @@ from envelope_secrets.stores.protocol import (
 )
 from envelope_secrets.value import Secret
 
+if TYPE_CHECKING:
+    from sqlite3 import Connection
+
 __all__ = ["LocalSecretStore"]
+
+Result = TypeVar("Result")
 
 MOST_RACES = 5
 """A value is sealed before the transaction that stores it, for an ARN and a token that others may have taken then."""
@@ -49,8 +56,8 @@ class LocalSecretStore:
     docs/local-secret-store.md says against whom, and against whom not.
 
     There are no resource policies, replicas or keys of single secrets, and nobody rotates by themselves: `announce`
-    begins a rotation. Secrets that were deleted are purged by the first change after their recovery window, and when
-    the store is opened.
+    begins a rotation. Secrets that were deleted are purged by a change after their recovery window; reading and opening
+    destroy nothing, and nor does a clock that is more than 30 days ahead of everything in the file.
 
     Signal handlers and finalizers must not use it.
 
@@ -59,7 +66,7 @@ class LocalSecretStore:
         keyring: seals and opens. The same for everybody who uses the file; data keys are cached inside unless it is a
             `DataKeyCache`.
         clock: seconds since 1970.
-        busy_timeout_s: how long a change waits for other processes that write.
+        busy_timeout_s: how long a change waits for other threads and processes that write.
 
     Raises:
         StoreFailed: the file is no store, a newer one, damaged, under another key, somebody else's, or open to others;
@@ -90,8 +97,7 @@ class LocalSecretStore:
             raise damaged(place, "the row about the store itself is no such row")
         self._store_id = row.store_id.decode("ascii", errors="replace")
         self._sealed_key = row.sealed_key
-        with self._changing(str(place)):
-            pass  # what is due is purged, and a keyring that does not open the store shows at once
+        self._reading(str(place), lambda _: None)  # a keyring that does not open the store shows at once
 
     def __repr__(self) -> str:
         return f"LocalSecretStore({str(self._file.path)!r})"
@@ -111,17 +117,20 @@ class LocalSecretStore:
     def read(self, secret_id: str, *, stage: str | None = AWSCURRENT, version_id: str | None = None) -> Secret:
         """See `SecretStore.read`."""
         local_checks.check_selector(stage, version_id)
-        with self._reading(check_secret_id(secret_id)) as records:
+
+        def work(records: Records) -> tuple[LocalState, str, object]:
             state = records.found(secret_id)
             found = reading.found_version(state, version_id, stage)
-            sealed = records.sealed(state, found)
+            return state, found, records.sealed(state, found)
+
+        state, found, sealed = self._reading(check_secret_id(secret_id), work)
         return Secret(
             self._sealing.open(sealed, state.arn, found),
             name=state.name,
             arn=state.arn,
             version_id=found,
             stages=tuple(state.labels.stages_of(found)),
-            created=_date(state.versions[found].created_s),
+            created=date_of(state.versions[found].created_s),
         )
 
     def read_many(self, secret_ids: Sequence[str]) -> Mapping[str, Secret | EnvelopeError]:
@@ -136,16 +145,14 @@ class LocalSecretStore:
 
     def describe(self, secret_id: str) -> SecretDescription:
         """See `SecretStore.describe`."""
-        with self._reading(check_secret_id(secret_id)) as records:
-            return _described(records.found(secret_id))
+        return described(self._reading(check_secret_id(secret_id), lambda records: records.found(secret_id)))
 
     def versions(self, secret_id: str, *, include_deprecated: bool = False) -> tuple[SecretVersion, ...]:
         """See `SecretStore.versions`."""
         everything = check_flag("include_deprecated", include_deprecated)
-        with self._reading(check_secret_id(secret_id)) as records:
-            state = records.found(secret_id)
+        state = self._reading(check_secret_id(secret_id), lambda records: records.found(secret_id))
         return tuple(
-            _version(state, version_id)
+            version_of(state, version_id)
             for version_id in reversed(tuple(state.versions))
             if state.labels.stages_of(version_id) or (everything and state.has_value(version_id))
         )
@@ -157,14 +164,13 @@ class LocalSecretStore:
     def _listed(self, prefix: str, include_deleted: bool) -> Iterator[SecretDescription]:
         after: str | None = None
         while True:
-            with self._reading(prefix) as records:
-                page = records.page(prefix, after)
+            page = self._reading(prefix, partial(Records.page, prefix=prefix, after=after))
             if not page:
                 return
-            after, now_s = page[-1].name, self._clock()
+            after, now_s = page[-1].name, self._now_s()
             for state in page:
                 if state.deletes_s is None or (include_deleted and not deletion.is_gone(state, now_s)):
-                    yield _described(state)
+                    yield described(state)
 
     def create(self, secret: NewSecret) -> VersionPlace:
         """See `SecretStore.create`."""
@@ -175,22 +181,12 @@ class LocalSecretStore:
             if known is not None:
                 with rules_translated(new.name):
                     writing.check_free(known.state, token, known.answer)
-                return _place(known.state, token)
+                return place_of(known.state, token)
             arn = new_arn(self._store_id, new.name)
             value = None if new.version is None else self._sealing.seal(new.version.value, arn, token)
-            with self._changing(new.name) as (records, now_s):
-                if records.known(new.name) is None:
-                    state = writing.created(
-                        name=new.name,
-                        arn=arn,
-                        now_s=now_s,
-                        token=token,
-                        value=value,
-                        description=new.description,
-                        tags=new.tags,
-                    )
-                    records.write(None, state)
-                    return _place(state, token)
+            state = self._changing(new.name, partial(_created, new=new, arn=arn, value=value))
+            if state is not None:
+                return place_of(state, token)
         raise self._too_many_races(new.name)
 
     def put(self, secret_id: str, version: NewVersion) -> VersionPlace:
@@ -202,14 +198,10 @@ class LocalSecretStore:
                 if known is None:
                     raise no_such_secret()
                 deletion.check_not_deleted(known.state)
-            arn = known.state.arn
-            value = self._sealing.seal(new.value, arn, new.token) if known.is_same is None else IN_FILE
-            with self._changing(secret_id) as (records, now_s):
-                before = records.found(secret_id)
-                if before.arn == arn and before.has_value(new.token) == (known.is_same is not None):
-                    after = writing.put(before, new.token, value, new.stages, is_same=known.answer, now_s=now_s)
-                    records.write(before, after)
-                    return _place(after, new.token)
+            value = self._sealing.seal(new.value, known.state.arn, new.token) if known.is_same is None else IN_FILE
+            after = self._changing(secret_id, partial(_put, secret_id=secret_id, new=new, known=known, value=value))
+            if after is not None:
+                return place_of(after, new.token)
         raise self._too_many_races(secret_id)
 
     def announce(self, secret_id: str, token: str) -> VersionPlace:
@@ -222,12 +214,13 @@ class LocalSecretStore:
         """
         local_checks.check_token(token)
         state = self._change(secret_id, lambda before, now_s: rotation.announced(before, token, now_s=now_s))
-        return _place(state, token)
+        return place_of(state, token)
 
     def update(self, secret_id: str, *, description: str | None = None, kms_key_id: str | None = None) -> None:
         """See `SecretStore.update`."""
         local_checks.check_description(description)
         local_checks.check_no_key(kms_key_id)
+        local_checks.check_something(description, kms_key_id)
         self._change(secret_id, lambda before, now_s: writing.updated(before, now_s=now_s, description=description))
 
     def move_stage(self, secret_id: str, move: StageMove) -> None:
@@ -241,15 +234,18 @@ class LocalSecretStore:
             return self._delete_at_once(check_secret_id(secret_id))
         days = local_checks.check_recovery_window(recovery_window_days)
         state = self._change(secret_id, lambda before, now_s: deletion.scheduled(before, days, now_s))
-        return None if state.deletes_s is None else _date(state.deletes_s)
+        return None if state.deletes_s is None else date_of(state.deletes_s)
 
     def _delete_at_once(self, secret_id: str) -> datetime:
-        with self._changing(secret_id) as (records, now_s):
-            state = records.known(secret_id)
+        def work(records: Records, now_s: float) -> float:
+            state = records.stored(secret_id)
             if state is not None:
                 records.remove(state)
+            return now_s
+
+        removed_s = self._changing(secret_id, work)
         self._file.forget()
-        return _date(now_s)
+        return date_of(removed_s)
 
     def restore(self, secret_id: str) -> None:
         """See `SecretStore.restore`."""
@@ -267,42 +263,60 @@ class LocalSecretStore:
 
     def _known(self, secret_id: str, version: NewVersion | None) -> _Known | None:
         """The secret as it is before a change, and how its version with the same token compares, if it has a value."""
-        with self._reading(secret_id) as records:
+
+        def work(records: Records) -> tuple[LocalState | None, object]:
             state = records.known(secret_id)
             if state is None or version is None or not state.has_value(version.token):
-                return None if state is None else _Known(state, None)
-            sealed = records.sealed(state, version.token)
+                return state, None
+            return state, records.sealed(state, version.token)
+
+        state, sealed = self._reading(secret_id, work)
+        if state is None or version is None or not state.has_value(version.token):
+            return None if state is None else _Known(state, None)
         value = self._sealing.open(sealed, state.arn, version.token)
         is_same = type(value) is type(version.value) and value == version.value  # `python -bb` raises for two types
         return _Known(state, is_same)
 
     def _change(self, secret_id: str, rule: Callable[[LocalState, float], LocalState]) -> LocalState:
         """The secret after a rule was applied to it."""
-        with self._changing(check_secret_id(secret_id)) as (records, now_s):
+
+        def work(records: Records, now_s: float) -> LocalState:
             before = records.found(secret_id)
             after = rule(before, now_s)
             records.write(before, after)
-        return after
+            return after
 
-    @contextlib.contextmanager
-    def _reading(self, subject: str) -> Iterator[Records]:
-        """One state of the store; `subject` is for error texts."""
+        return self._changing(check_secret_id(secret_id), work)
+
+    def _reading(self, subject: str, work: Callable[[Records], Result]) -> Result:
+        """What `work` returns, given one state of the store; `subject` is for error texts."""
         macs = self._sealing.macs(self._store_id, self._sealed_key)  # may call KMS: not inside of the transaction
-        now_s = self._clock()
-        with rules_translated(subject), self._file.reading() as connection:
-            yield Records(self._file.path, connection, macs, store_id=self._store_id, now_s=now_s)
+        now_s = self._now_s()
 
-    @contextlib.contextmanager
-    def _changing(self, subject: str) -> Iterator[tuple[Records, float]]:
-        """The only transaction that changes the store, and its time."""
+        def with_records(connection: Connection) -> Result:
+            return work(Records(self._file.path, connection, macs, store_id=self._store_id, now_s=now_s))
+
+        with rules_translated(subject):
+            return self._file.reading(with_records)
+
+    def _changing(self, subject: str, work: Callable[[Records, float], Result]) -> Result:
+        """What `work` returns, given the only transaction that changes the store, and its time."""
         macs = self._sealing.macs(self._store_id, self._sealed_key)
-        now_s = self._clock()
-        with rules_translated(subject), self._file.writing() as connection:
+        now_s = self._now_s()
+
+        def with_records(connection: Connection) -> tuple[Result, bool]:
             records = Records(self._file.path, connection, macs, store_id=self._store_id, now_s=now_s)
             purged = records.purge()
-            yield records, now_s
+            return work(records, now_s), purged
+
+        with rules_translated(subject):
+            result, purged = self._file.writing(with_records)
         if purged:
             self._file.forget()
+        return result
+
+    def _now_s(self) -> float:
+        return local_checks.check_now(self._clock())
 
     def _too_many_races(self, subject: str) -> StoreFailed:
         failed = StoreFailed(
@@ -324,6 +338,35 @@ class _Known:
         return bool(self.is_same)
 
 
+def _created(records: Records, now_s: float, *, new: NewSecret, arn: str, value: bytes | None) -> LocalState | None:
+    """The new secret; None if somebody was quicker."""
+    if records.known(new.name) is not None:
+        return None
+    state = writing.created(
+        name=new.name,
+        arn=arn,
+        now_s=now_s,
+        token="" if new.version is None else new.version.token,
+        value=value,
+        description=new.description,
+        tags=new.tags,
+    )
+    records.write(None, state)
+    return state
+
+
+def _put(
+    records: Records, now_s: float, *, secret_id: str, new: NewVersion, known: _Known, value: bytes
+) -> LocalState | None:
+    """The secret with its new version; None if it is not any more what the value was sealed for."""
+    before = records.found(secret_id)
+    if before.arn != known.state.arn or before.has_value(new.token) != (known.is_same is not None):
+        return None
+    after = writing.put(before, new.token, value, new.stages, is_same=known.answer, now_s=now_s)
+    records.write(before, after)
+    return after
+
+
 def _restored(state: LocalState, _: float) -> LocalState:
     if state.deletes_s is None:
         # Not left to the text of the rule, which speaks of deletion and would be taken for `SecretDeleted`.
@@ -333,31 +376,3 @@ def _restored(state: LocalState, _: float) -> LocalState:
             code="InvalidRequestException",
         )
     return deletion.restored(state)
-
-
-def _described(state: LocalState) -> SecretDescription:
-    return SecretDescription(
-        name=state.name,
-        arn=state.arn,
-        labels=StagingLabels.of(reading.listed_stages(state)),
-        description=state.description,
-        tags=state.tags,
-        created=_date(state.created_s),
-        changed=_date(state.changed_s),
-        deleted=None if state.deleted_s is None else _date(state.deleted_s),
-    )
-
-
-def _version(state: LocalState, version_id: str) -> SecretVersion:
-    stages = tuple(sorted(state.labels.stages_of(version_id)))
-    if not state.has_value(version_id):
-        return SecretVersion(version_id, stages, has_value=False)
-    return SecretVersion(version_id, stages, _date(state.versions[version_id].created_s))
-
-
-def _place(state: LocalState, version_id: str) -> VersionPlace:
-    return VersionPlace(state.arn, state.name, version_id, tuple(sorted(state.labels.stages_of(version_id))))
-
-
-def _date(seconds: float) -> datetime:
-    return datetime.fromtimestamp(seconds, UTC)

@@ -26,16 +26,21 @@ __all__ = [
     "check_ids",
     "check_move",
     "check_no_key",
+    "check_now",
     "check_prefix",
     "check_recovery_window",
     "check_secret",
     "check_selector",
+    "check_something",
     "check_tag_names",
     "check_tags",
     "check_token",
     "check_version",
     "rules_translated",
 ]
+
+MAX_NOW_S = 253_370_764_800
+"""The year 9999 begins. A recovery window later there is still a date."""
 
 _SHOWN_TEXTS = ("InvalidParameterException", "LimitExceededException")
 """Of these codes the rule's own text says more than the code."""
@@ -85,7 +90,7 @@ def check_version(version: object) -> NewVersion:
         )
     _check("value", value_problem(version.value))
     check_token(version.token)
-    _check("stages", stages_problem(version.stages))
+    _check_stages("stages", version.stages)
     return version
 
 
@@ -95,9 +100,21 @@ def check_token(token: object) -> None:
 
 
 def check_selector(stage: object, version_id: object) -> None:
-    """Raise `InvalidArgument` if no version could have that label or id; None stands for any."""
+    """Raise `InvalidArgument` if neither is given, or if no version could have that label or id."""
+    if stage is None and version_id is None:
+        raise InvalidArgument("neither stage nor version_id is given", hint='stage="AWSCURRENT" is the usual one')
     if stage is not None:
-        _check("stage", stages_problem((stage,)))
+        _check_stages("stage", (stage,))
+    _check_version_id(version_id)
+
+
+def _check_stages(option: str, stages: Iterable[object]) -> None:
+    _check(option, stages_problem(stages))
+    if not all(str(stage).isprintable() for stage in stages):
+        raise InvalidArgument(f"{option} must have printable characters only")
+
+
+def _check_version_id(version_id: object) -> None:
     if version_id is not None:
         _check("version_id", token_problem(version_id))
 
@@ -106,9 +123,27 @@ def check_move(move: object) -> StageMove:
     """Return it, or raise `InvalidArgument`."""
     if not isinstance(move, StageMove):
         raise InvalidArgument(f"move must be a StageMove, not {type(move).__name__}")
-    check_selector(move.stage, move.to_version)
-    check_selector(None, move.from_version)
+    _check_stages("stage", (move.stage,))
+    _check_version_id(move.to_version)
+    _check_version_id(move.from_version)
+    if move.to_version is None and move.from_version is None:
+        raise InvalidArgument("the move names no version", hint="say where the label is, or where it goes")
     return move
+
+
+def check_something(*options: object) -> None:
+    """Raise `InvalidArgument` if every option of an update is None."""
+    if all(option is None for option in options):
+        raise InvalidArgument("neither description nor kms_key_id is given", hint="give what shall change")
+
+
+def check_now(now_s: object) -> float:
+    """Return what a clock says, or raise `InvalidArgument` unless it is a date from 1970 to the year 9998, in UTC."""
+    if isinstance(now_s, bool) or not isinstance(now_s, int | float):
+        raise InvalidArgument(f"clock must return seconds since 1970, not {type(now_s).__name__}")
+    if not 0 <= now_s < MAX_NOW_S:
+        raise InvalidArgument("clock must return seconds since 1970, and a date before the year 9999")
+    return float(now_s)
 
 
 def check_recovery_window(days: object) -> int:

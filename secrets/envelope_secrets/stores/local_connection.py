@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from envelope_secrets.errors import StoreFailed
 from envelope_secrets.stores.local_failures import failures_translated
@@ -16,6 +17,11 @@ if TYPE_CHECKING:
     from sqlite3 import Connection
 
 __all__ = ["LockedConnection"]
+
+Result = TypeVar("Result")
+
+MAX_BUSY_TIMEOUT_MS = 2**31 - 1
+"""SQLite takes no more."""
 
 _abandoned: list[Connection] = []
 """Connections that a child has inherited. They are never used or closed, which would destroy the parent's locks."""
@@ -28,14 +34,37 @@ class LockedConnection:
         path: for error texts.
         connect: opens the file.
         begin: the statement that begins a transaction.
+        busy_timeout_s: how long a transaction waits for other threads and other processes, taken together.
+        clock: seconds that only ever grow.
     """
 
-    __slots__ = ("__weakref__", "_begin", "_connect", "_connection", "_is_active", "_is_inherited", "_lock", "_path")
+    __slots__ = (
+        "__weakref__",
+        "_begin",
+        "_busy_timeout_s",
+        "_clock",
+        "_connect",
+        "_connection",
+        "_is_active",
+        "_is_inherited",
+        "_lock",
+        "_path",
+    )
 
-    def __init__(self, path: Path, connect: Callable[[], Connection], *, begin: str) -> None:
+    def __init__(
+        self,
+        path: Path,
+        connect: Callable[[], Connection],
+        *,
+        begin: str,
+        busy_timeout_s: float,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._path = path
         self._connect = connect
         self._begin = begin
+        self._busy_timeout_s = busy_timeout_s
+        self._clock = clock
         self._connection: Connection | None = None
         self._is_active = False
         self._is_inherited = False
@@ -48,31 +77,48 @@ class LockedConnection:
         with self._lock, failures_translated(self._path):
             work(self._opened())
 
-    @contextlib.contextmanager
-    def transaction(self) -> Iterator[Connection]:
-        """The connection inside of a transaction: committed when the block ends, taken back if it raises.
+    def transaction(self, work: Callable[[Connection], Result]) -> Result:
+        """What `work` returns, given the connection inside of a transaction.
+
+        It is committed when `work` has returned, and taken back if it raises. No generator is involved: one that is
+        interrupted keeps its locks for as long as anybody keeps the exception.
 
         Raises:
             StoreFailed: whatever SQLite says; nothing was changed, but for a commit that failed half-way in the
                 operating system, which nobody can tell.
         """
+        ends_s = self._clock() + self._busy_timeout_s
         with self._lock, failures_translated(self._path):
             if self._is_active:
                 raise StoreFailed(
                     f"the secret store {str(self._path)!r} is in use by this very thread",
                     hint="signal handlers and finalizers must not use it",
                 )
-            connection = self._opened()
             self._is_active = True
             try:
-                connection.execute(self._begin)
-                yield connection
-                connection.execute("COMMIT")
-            except BaseException:
-                self._take_back(connection)
-                raise
+                return self._committed(self._idle(ends_s), work)
             finally:
                 self._is_active = False
+
+    def _committed(self, connection: Connection, work: Callable[[Connection], Result]) -> Result:
+        try:
+            connection.execute(self._begin)
+            result = work(connection)
+            connection.execute("COMMIT")
+        except BaseException:
+            self._take_back(connection)
+            raise
+        return result
+
+    def _idle(self, ends_s: float) -> Connection:
+        """The connection without a transaction; one is left if Ctrl-C came while it was to be taken back."""
+        connection = self._opened()
+        if connection.in_transaction:
+            self._take_back(connection)
+            connection = self._opened()
+        left_ms = int(max(0.0, ends_s - self._clock()) * 1000)
+        connection.execute(f"PRAGMA busy_timeout = {min(left_ms, MAX_BUSY_TIMEOUT_MS)}")
+        return connection
 
     def close(self) -> None:
         """Close the file. The next transaction opens it again."""

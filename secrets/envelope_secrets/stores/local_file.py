@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import stat
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from envelope_secrets.errors import StoreFailed
 from envelope_secrets.stores.local_connection import LockedConnection
@@ -27,12 +29,19 @@ if TYPE_CHECKING:
 
 __all__ = ["StoreFile", "make_store_file"]
 
+Result = TypeVar("Result")
+
 MAX_RECORD_BYTES = 4 * 1024 * 1024
 """Of anything in the file. A record has at most 100 versions younger than a day or with a label, 20 labels of 256
 characters, 50 tags and a description: half a megabyte at the very most."""
 
 MAX_WAL_BYTES = 4 * 1024 * 1024
 """From here on the -wal file is copied into the file itself and emptied; as much again if a reader hinders that."""
+
+ABANDONED_AFTER_S = 600.0
+"""A file is made in milliseconds: nothing is waited for in between."""
+
+_LEFTOVER = re.compile(r"\.envelope-[0-9a-f]{16}\.partial(-wal|-shm)?")
 
 WAL_MODE = "PRAGMA journal_mode = WAL"
 _SETTINGS = (
@@ -47,14 +56,16 @@ _SETTINGS = (
 )
 
 
-def make_store_file(path: Path, row: Callable[[], StoreRow]) -> bool:
+def make_store_file(path: Path, row: Callable[[], StoreRow], *, clock: Callable[[], float] = time.time) -> bool:
     """Make an empty store at `path`, mode 0600, unless there is something; return whether it was made.
 
-    It is written under another name, flushed to the disk, and then given its own: nobody ever sees half of it.
+    It is written under another name, flushed to the disk, and then given its own: nobody ever sees half of it. Such
+    files that are older than ten minutes, by `clock`, in seconds since 1970, were left by killed processes; they go.
 
     Raises:
         StoreFailed: the directory does not take it.
     """
+    _remove_abandoned(path.parent, clock())
     if os.path.lexists(path):
         return False
     contents = row()  # may take a call of KMS
@@ -68,6 +79,15 @@ def make_store_file(path: Path, row: Callable[[], StoreRow]) -> bool:
         finally:
             for suffix in ("", "-wal", "-shm"):
                 Path(f"{temporary}{suffix}").unlink(missing_ok=True)
+
+
+def _remove_abandoned(directory: Path, now_s: float) -> None:
+    """At worst, a clock that is wrong removes the file of somebody who makes a store just now, who is told so."""
+    with contextlib.suppress(OSError):  # who cannot remove them can use the store
+        for leftover in directory.glob(".envelope-*.partial*"):
+            status = leftover.lstat()
+            if _LEFTOVER.fullmatch(leftover.name) and now_s - status.st_mtime > ABANDONED_AFTER_S:
+                leftover.unlink()
 
 
 def _make_private(temporary: Path) -> None:
@@ -125,31 +145,27 @@ class StoreFile:
         self._most_wal_bytes = MAX_WAL_BYTES
         # No method of this object: in a circle of references nothing would be closed when nobody needs it any more.
         connect = partial(_opened, path, self._marks, busy_timeout_s)
-        self._reader = LockedConnection(path, connect, begin="BEGIN")
-        self._writer = LockedConnection(path, connect, begin="BEGIN IMMEDIATE")
-        with self.reading() as connection:
-            self.row = self._found_row(connection)
+        self._reader = LockedConnection(path, connect, begin="BEGIN", busy_timeout_s=busy_timeout_s)
+        self._writer = LockedConnection(path, connect, begin="BEGIN IMMEDIATE", busy_timeout_s=busy_timeout_s)
+        self.row = self.reading(self._found_row)
 
-    @contextlib.contextmanager
-    def reading(self) -> Iterator[Connection]:
-        """A transaction that sees one state of the store, whoever writes meanwhile."""
+    def reading(self, work: Callable[[Connection], Result]) -> Result:
+        """What `work` returns, in a transaction that sees one state of the store, whoever writes meanwhile."""
         _check_place(self.path, self._marks)
-        with self._reader.transaction() as connection:
-            yield connection
+        return self._reader.transaction(partial(_with_own_tables, self.path, work))
 
-    @contextlib.contextmanager
-    def writing(self) -> Iterator[Connection]:
-        """A transaction that is the only one that writes. What it has written is on the disk when the block has ended.
+    def writing(self, work: Callable[[Connection], Result]) -> Result:
+        """What `work` returns, in the only transaction that writes. Then what it has written is on the disk.
 
         Raises:
             StoreFailed: other processes write for longer than the time-out; and all other reasons.
         """
         _check_place(self.path, self._marks)
-        with self._writer.transaction() as connection:
-            yield connection
+        result = self._writer.transaction(partial(_with_own_tables, self.path, work))
         if self._wal_bytes() >= self._most_wal_bytes:
             self.forget()
             self._most_wal_bytes = self._wal_bytes() + MAX_WAL_BYTES
+        return result
 
     def forget(self) -> None:
         """Empty the -wal file, in which removed values are still to be found, unless a reader needs it for too long."""
@@ -173,7 +189,15 @@ class StoreFile:
         return row
 
 
+def _with_own_tables(path: Path, work: Callable[[Connection], Result], connection: Connection) -> Result:
+    """What `work` returns. Looked at in every transaction: somebody may add a trigger while the store is open."""
+    if not has_only_own_objects(connection):  # a trigger could take back what a call acknowledges
+        raise damaged(path, "it has other tables, indexes, triggers or views than a store has")
+    return work(connection)
+
+
 def _opened(path: Path, marks: tuple[int, int], busy_timeout_s: float) -> Connection:
+    _check_companions(path)  # somebody may have put them there while the store was closed
     connection = _connected(path, busy_timeout_s=busy_timeout_s)
     try:
         _check_schema(connection, path)
@@ -187,8 +211,10 @@ def _opened(path: Path, marks: tuple[int, int], busy_timeout_s: float) -> Connec
 def _check_place(path: Path, marks: tuple[int, int]) -> None:
     """Whether the file under the name is the one that was opened first."""
     with os_failures_translated("use", path):
-        status = path.stat()
+        status = path.lstat()
     _check_private(path, status)
+    if status.st_nlink > 1:
+        _check_one_name(path)
     if (status.st_dev, status.st_ino) != marks:
         raise StoreFailed(
             f"another file has taken the place of the secret store {str(path)!r}",
@@ -208,11 +234,15 @@ def _checked_marks(path: Path) -> tuple[int, int]:
             f"the secret store {str(path)!r} is empty: it was cut, or never was a store",
             hint="restore it from a backup; to make a new store, remove the file",
         )
+    _check_companions(path)
+    return status.st_dev, status.st_ino
+
+
+def _check_companions(path: Path) -> None:
     for suffix in ("-wal", "-shm"):
         companion = Path(f"{path}{suffix}")
         with os_failures_translated("open", path), contextlib.suppress(FileNotFoundError):
             _check_private(companion, companion.lstat())
-    return status.st_dev, status.st_ino
 
 
 def _check_one_name(path: Path) -> None:
@@ -287,8 +317,6 @@ def _check_schema(connection: Connection, path: Path) -> None:
         )
     if version < SCHEMA_VERSION:
         raise damaged(path, f"there is no schema {version}")
-    if not has_only_own_objects(connection):  # a trigger could take back what a call acknowledges
-        raise damaged(path, "it has other tables, indexes, triggers or views than a store has")
     (mode,) = connection.execute(WAL_MODE).fetchone()
     if mode != "wal":
         raise StoreFailed(f"the secret store {str(path)!r} cannot be in WAL mode", hint="it needs a local file system")

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -37,6 +38,9 @@ IN_FILE = b""
 
 PAGE_SECRETS = 100
 
+MAX_LEAP_S = 30 * 86_400
+"""A clock further ahead of everything in the file may be wrong, so nothing is destroyed on its word alone."""
+
 
 class Records:
     """All secrets, for as long as one transaction. Secrets whose recovery window is over are not there any more.
@@ -55,9 +59,13 @@ class Records:
 
     def known(self, secret_id: str) -> LocalState | None:
         """The secret of that name or ARN."""
-        row = row_of(self._connection, self._store_id, secret_id)
-        state = None if row is None else self._authentic(row)
+        state = self.stored(secret_id)
         return None if state is None or is_gone(state, self._now_s) else state
+
+    def stored(self, secret_id: str) -> LocalState | None:
+        """The same, though its recovery window may be over."""
+        row = row_of(self._connection, self._store_id, secret_id)
+        return None if row is None else self._authentic(row)
 
     def found(self, secret_id: str) -> LocalState:
         """The secret of that name or ARN.
@@ -87,6 +95,8 @@ class Records:
         """
         if after is before:
             return
+        if before is None:  # in the place of one whose recovery window is over
+            local_tables.delete_secret(self._connection, after.name.encode())
         record = _serialized(after)
         row = SecretRow(after.name.encode(), after.arn.encode(), record, self._macs.of(record))
         local_tables.write_row(self._connection, row, deletes_s=after.deletes_s)
@@ -104,16 +114,30 @@ class Records:
         """Remove the secrets whose recovery window is over; return whether there were any.
 
         Only what a record says counts: the column by which they are found is not authenticated. A record that was
-        edited stays where it is, and does not hinder the others; whoever uses it is told.
+        edited stays where it is, and does not hinder the others; whoever uses it is told. Nothing is removed while the
+        clock is more than 30 days ahead of the last change of any secret: a wrong one would destroy what can still be
+        restored. The change that follows is dated, so the next one purges.
         """
-        purged = False
-        for row in local_tables.expired_rows(self._connection, self._now_s):
+        due = [
+            state
+            for state in self._authentic_ones(local_tables.expired_rows(self._connection, self._now_s))
+            if is_gone(state, self._now_s)
+        ]
+        if not due or self._now_s - self._newest_s() > MAX_LEAP_S:
+            return False
+        for state in due:
+            self.remove(state)
+        return True
+
+    def _newest_s(self) -> float:
+        """When anything was changed last."""
+        states = self._authentic_ones(local_tables.all_rows(self._connection))
+        return max(max(state.changed_s, state.deleted_s or state.changed_s) for state in states)
+
+    def _authentic_ones(self, rows: Iterable[SecretRow]) -> Iterator[LocalState]:
+        for row in rows:
             with contextlib.suppress(StoreFailed):
-                state = self._authentic(row)
-                if is_gone(state, self._now_s):
-                    self.remove(state)
-                    purged = True
-        return purged
+                yield self._authentic(row)
 
     def _authentic(self, row: SecretRow) -> LocalState:
         if not isinstance(row.record, bytes) or not isinstance(row.mac, bytes):

@@ -17,6 +17,7 @@ __all__ = [
     "SCHEMA_VERSION",
     "SecretRow",
     "StoreRow",
+    "all_rows",
     "create_tables",
     "delete_secret",
     "expired_rows",
@@ -63,16 +64,11 @@ _TABLES = (
     )
     """,
 )
-_OBJECTS = frozenset(
-    {
-        ("table", "store"),
-        ("table", "secrets"),
-        ("index", "sqlite_autoindex_secrets_2"),
-        ("index", "secrets_by_deletion"),
-        ("table", "sealed_values"),
-        ("index", "sqlite_autoindex_sealed_values_1"),
-    }
-)
+_OBJECTS = [
+    *sorted(statement.strip() for statement in _TABLES),
+    None,  # two indexes that SQLite adds by itself
+    None,
+]
 _ROW = "SELECT name, arn, record, mac FROM secrets"
 
 
@@ -104,8 +100,9 @@ def create_tables(connection: Connection, row: StoreRow) -> None:
 
 
 def has_only_own_objects(connection: Connection) -> bool:
-    """Whether the database has the tables and indexes of a store and nothing else, like a trigger."""
-    return set(connection.execute("SELECT type, name FROM sqlite_schema")) == _OBJECTS
+    """Whether the database has the tables and indexes of a store, as a store makes them, and nothing else."""
+    found = connection.execute("SELECT sql FROM sqlite_schema ORDER BY sql IS NULL, sql")
+    return [statement and statement.strip() for (statement,) in found] == _OBJECTS
 
 
 def store_row(connection: Connection) -> StoreRow | None:
@@ -144,6 +141,11 @@ def expired_rows(connection: Connection, now_s: float) -> Iterator[SecretRow]:
     """The secrets whose recovery window has passed, as far as the column says so."""
     found = connection.execute(f"{_ROW} WHERE deletes_s <= ?", (now_s,)).fetchall()
     return (SecretRow(*row) for row in found)
+
+
+def all_rows(connection: Connection) -> Iterator[SecretRow]:
+    """Every secret, read as it is asked for."""
+    return (SecretRow(*row) for row in connection.execute(_ROW))
 
 
 def write_row(connection: Connection, row: SecretRow, *, deletes_s: float | None) -> None:
