@@ -12,7 +12,7 @@ from typing import Any
 from envelope.errors import EnvelopeError, InvalidArgument, StreamFailed
 from envelope.replacement import translated_os_errors
 
-__all__ = ["as_view", "checked_reader", "checked_writer", "fill"]
+__all__ = ["as_view", "checked_reader", "checked_writer", "fill", "rest_in_memory"]
 
 _OTHER_THINGS = (io.TextIOBase, str, bytes, type)
 _LOCAL_FILES = (io.BufferedReader, io.BufferedRandom, io.FileIO, io.BytesIO)
@@ -95,6 +95,23 @@ def known_length(file: Any) -> int:
         return 0
     start, end = seekable_extent(file, "source")
     return max(end - start, 0)
+
+
+def rest_in_memory(file: Any) -> memoryview | None:
+    """What is left of an `io.BytesIO`, read without a copy; None for every other file, which stays as it is.
+
+    `getvalue` shares its bytes, and a file that is written to meanwhile takes a copy: they stay what they were.
+    """
+    if type(file) is not io.BytesIO:
+        return None
+    return _call("read", _shared_rest, file)  # type: ignore[no-any-return]
+
+
+def _shared_rest(file: io.BytesIO) -> memoryview:
+    start = file.tell()
+    rest = memoryview(file.getvalue())[start:]
+    file.seek(start + len(rest))
+    return rest
 
 
 def seek(file: Any, offset: int) -> None:

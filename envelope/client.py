@@ -8,7 +8,15 @@ from typing import BinaryIO
 
 from envelope import files, ranges, streams
 from envelope.arguments import check_count, check_flag
-from envelope.binary_files import as_view, checked_reader, checked_writer, known_length, seek, seekable_extent
+from envelope.binary_files import (
+    as_view,
+    checked_reader,
+    checked_writer,
+    known_length,
+    rest_in_memory,
+    seek,
+    seekable_extent,
+)
 from envelope.context import EMPTY_CONTEXT, check_context
 from envelope.decrypting_reader import DecryptingReader
 from envelope.encrypting_writer import EncryptingWriter
@@ -214,7 +222,7 @@ class Client:
         read_into, write_all = checked_reader(source, "source"), checked_writer(destination, "destination")
         plan = self._planned(encryption_context, suite, frame_length_bytes, unstored_context_keys)
         encryptor = Encryptor(plan, self._keys.stream_data_key(plan.request, known_length(source)))
-        return streams.copy_encrypted(encryptor, read_into, write_all)
+        return streams.copy_encrypted(encryptor, streams.batches_of(rest_in_memory(source), read_into), write_all)
 
     def decrypt_stream(
         self,
@@ -313,7 +321,8 @@ class Client:
 
     def _source(self, file: BinaryIO, context: Context) -> MessageSource:
         read_into = checked_reader(file, "source")
-        decryptor = Decryptor(self._options, check_context(context, reserved_allowed=True), InputBuffer())
+        given = check_context(context, reserved_allowed=True)
+        decryptor = Decryptor(self._options, given, InputBuffer(rest_in_memory(file)))
         source = MessageSource(decryptor, read_into)
         decryptor.supply(self._keys.unwrapped(source.read_request()))
         return source

@@ -79,7 +79,7 @@ class DecryptingReader(io.BufferedIOBase):
         return self._take_into(view)
 
     def __iter__(self) -> Iterator[bytes]:
-        """The plaintext in pieces of a frame each."""
+        """The plaintext in pieces of a frame each, of a signed message up to 1 MiB of frames together."""
         while chunk := self._take(-1):
             yield chunk
 

@@ -7,6 +7,10 @@ from collections.abc import Iterable
 from typing import Any
 
 
+class StreamedFile(io.BytesIO):
+    """A file in memory that is read as one on disk is: only a plain `BytesIO` shares its bytes."""
+
+
 class ShortReads:
     """A source whose `readinto` gives as many bytes at a time as it was told, then whatever is left."""
 

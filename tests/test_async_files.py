@@ -87,8 +87,10 @@ def test_a_writer_and_a_reader_agree_with_the_sync_client(suite: Suite | None) -
             assert await reader.read(0) == b""
             assert await reader.read(10) == PLAINTEXT[:10]
             assert await reader.read(2_500) == PLAINTEXT[10:2_510]
-            assert await anext(reader) == PLAINTEXT[2_510:3_000]
-            assert await reader.read() == PLAINTEXT[3_000:]
+            piece = await anext(reader)  # the rest of a frame, or of a signed message frames together
+            assert len(piece) >= 490
+            assert PLAINTEXT.startswith(piece, 2_510)
+            assert await reader.read() == PLAINTEXT[2_510 + len(piece) :]
             assert await reader.read(5) == b""
             assert [chunk async for chunk in reader] == []
         assert (reader.header, reader.suite) == (writer.header, writer.header.suite)

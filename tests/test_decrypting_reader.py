@@ -27,7 +27,7 @@ from envelope import (
     UnwrappedBy,
 )
 from tests.crafted_messages import Crafted, signed_message
-from tests.file_objects_for_tests import Answers, FailsAfter, ShortReads
+from tests.file_objects_for_tests import Answers, FailsAfter, ShortReads, StreamedFile
 from tests.keyrings_for_tests import FixedKeyring, open_client
 
 UNSIGNED = Crafted(plaintext=b"frame 1.frame 2.frame 3.")
@@ -68,7 +68,7 @@ def test_a_reader_says_what_it_reads(client: Client, crafted: Crafted) -> None:
 def test_closing_verifies_what_was_not_read(client: Client, crafted: Crafted, read_bytes: int) -> None:
     for is_good in (True, False):
         message = crafted.serialize() if is_good else _changed_at_the_end(crafted)
-        reader = client.decrypting_reader(io.BytesIO(message), release_plaintext_before_signature=True)
+        reader = client.decrypting_reader(StreamedFile(message), release_plaintext_before_signature=True)
         assert reader.read(read_bytes) == crafted.plaintext[:read_bytes]
         if is_good:
             reader.close()
@@ -81,13 +81,13 @@ def test_closing_verifies_what_was_not_read(client: Client, crafted: Crafted, re
 
 def test_a_cut_message_is_noticed_by_the_end_of_the_block(client: Client) -> None:
     message = UNSIGNED.header() + b"".join(UNSIGNED.sealed_frames()[:2])
-    with pytest.raises(TruncatedMessage), client.decrypting_reader(io.BytesIO(message)) as reader:
+    with pytest.raises(TruncatedMessage), client.decrypting_reader(StreamedFile(message)) as reader:
         assert reader.read(8) == b"frame 1."
 
 
 def test_an_exception_in_the_block_is_not_masked_by_what_is_wrong_behind(client: Client) -> None:
     error = LookupError("of the caller")
-    reader = client.decrypting_reader(io.BytesIO(_changed_at_the_end(UNSIGNED)))
+    reader = client.decrypting_reader(StreamedFile(_changed_at_the_end(UNSIGNED)))
     reader.read(1)
     with pytest.raises(LookupError) as caught, reader:
         raise error
@@ -104,7 +104,7 @@ def test_an_exception_in_the_block_ends_the_reading(client: Client) -> None:
 
 
 def test_a_failure_is_told_once_and_is_the_same_at_the_end_of_the_block(client: Client) -> None:
-    reader = client.decrypting_reader(io.BytesIO(_changed_at_the_end(UNSIGNED)))
+    reader = client.decrypting_reader(StreamedFile(_changed_at_the_end(UNSIGNED)))
     with pytest.raises(NotAuthentic) as first:
         reader.read()
     cause = first.value.__cause__
@@ -131,7 +131,7 @@ def test_a_failure_that_the_caller_has_swallowed_is_told_again_on_close(client: 
 @pytest.mark.parametrize("read_bytes", [0, 3, 24])
 def test_a_closed_reader_gives_nothing_more(client: Client, crafted: Crafted, read_bytes: int) -> None:
     for end in (DecryptingReader.close, DecryptingReader.abort):
-        reader = client.decrypting_reader(io.BytesIO(crafted.serialize()))
+        reader = client.decrypting_reader(StreamedFile(crafted.serialize()))
         assert reader.read(read_bytes) == crafted.plaintext[:read_bytes]
         end(reader)
         buffer = bytearray(5)
@@ -170,7 +170,7 @@ def test_an_abandoned_reader_of_a_large_signed_message_gives_its_temporary_file_
     client: Client, recwarn: pytest.WarningsRecorder
 ) -> None:
     message = client.encrypt(bytes(9 * 1024 * 1024), suite=Suite(0x0578))
-    reader = client.decrypting_reader(io.BytesIO(message))
+    reader = client.decrypting_reader(StreamedFile(message))
     assert reader.read(1) == b"\0"
     del reader
     gc.collect()
@@ -180,7 +180,7 @@ def test_an_abandoned_reader_of_a_large_signed_message_gives_its_temporary_file_
 @pytest.mark.parametrize("size", ["8", b"8", 1.5, [], object()])
 def test_a_size_that_is_none_is_refused_and_nothing_is_lost(client: Client, size: Any) -> None:
     for method in ("read", "read1"):
-        reader = client.decrypting_reader(io.BytesIO(UNSIGNED.serialize()))
+        reader = client.decrypting_reader(StreamedFile(UNSIGNED.serialize()))
         assert reader.read(2) == b"fr"
         with pytest.raises(InvalidArgument):
             getattr(reader, method)(size)
@@ -192,10 +192,10 @@ def test_a_size_that_is_none_is_refused_and_nothing_is_lost(client: Client, size
 
 def test_no_size_and_any_negative_size_mean_the_rest(client: Client) -> None:
     for size in (None, -1, -5):
-        reader = client.decrypting_reader(io.BytesIO(UNSIGNED.serialize()))
+        reader = client.decrypting_reader(StreamedFile(UNSIGNED.serialize()))
         assert reader.read(3) == b"fra"
         assert reader.read(size) == UNSIGNED.plaintext[3:]
-    reader = client.decrypting_reader(io.BytesIO(UNSIGNED.serialize()))
+    reader = client.decrypting_reader(StreamedFile(UNSIGNED.serialize()))
     assert (reader.read1(3), reader.read1(-1), reader.read1(-1)) == (b"fra", b"me 1.", b"frame 2.")
 
 
@@ -203,7 +203,7 @@ def test_no_size_and_any_negative_size_mean_the_rest(client: Client) -> None:
     "buffer", [b"read-only", "text", None, 5, memoryview(b"read-only"), memoryview(bytearray(9))[::2]]
 )
 def test_a_buffer_that_cannot_be_written_is_refused_and_nothing_is_lost(client: Client, buffer: Any) -> None:
-    reader = client.decrypting_reader(io.BytesIO(UNSIGNED.serialize()))
+    reader = client.decrypting_reader(StreamedFile(UNSIGNED.serialize()))
     for method in (reader.readinto, reader.readinto1):
         with pytest.raises(InvalidArgument):
             method(buffer)
@@ -211,14 +211,14 @@ def test_a_buffer_that_cannot_be_written_is_refused_and_nothing_is_lost(client: 
 
 
 def test_a_buffer_of_larger_items_is_filled_by_bytes(client: Client) -> None:
-    reader = client.decrypting_reader(io.BytesIO(UNSIGNED.serialize()))
+    reader = client.decrypting_reader(StreamedFile(UNSIGNED.serialize()))
     buffer = memoryview(bytearray(24)).cast("I")
     assert reader.readinto(buffer) == 24
     assert buffer.tobytes() == UNSIGNED.plaintext
 
 
 def test_an_empty_buffer_and_a_size_of_zero_take_nothing(client: Client) -> None:
-    reader = client.decrypting_reader(io.BytesIO(UNSIGNED.serialize()))
+    reader = client.decrypting_reader(StreamedFile(UNSIGNED.serialize()))
     assert reader.read(0) == reader.read1(0) == b""
     assert reader.readinto(bytearray()) == reader.readinto1(bytearray()) == 0
     assert reader.read() == UNSIGNED.plaintext
@@ -226,22 +226,22 @@ def test_an_empty_buffer_and_a_size_of_zero_take_nothing(client: Client) -> None
 
 def test_the_standard_library_reads_from_it(client: Client, tmp_path: Path) -> None:
     out = io.BytesIO()
-    shutil.copyfileobj(client.decrypting_reader(io.BytesIO(UNSIGNED.serialize())), out, 5)
+    shutil.copyfileobj(client.decrypting_reader(StreamedFile(UNSIGNED.serialize())), out, 5)
     assert out.getvalue() == UNSIGNED.plaintext
 
     document = {"ä": list(range(100))}
     message = client.encrypt(json.dumps(document, ensure_ascii=False).encode(), frame_length_bytes=7)
-    assert json.load(client.decrypting_reader(io.BytesIO(message))) == document
+    assert json.load(client.decrypting_reader(StreamedFile(message))) == document
     lines = "erste\nzweite\ndritte ü".encode()
     message = client.encrypt(lines, frame_length_bytes=3)
     reader: Any = client.decrypting_reader(ShortReads(message, [1] * 999))  # type: ignore[arg-type]
     with io.TextIOWrapper(reader, "utf-8") as text:
         assert list(text) == ["erste\n", "zweite\n", "dritte ü"]
-    reader = client.decrypting_reader(io.BytesIO(message))
+    reader = client.decrypting_reader(StreamedFile(message))
     with io.BufferedReader(reader) as buffered:
         assert buffered.peek(1)[:1] == b"e"
         assert buffered.readlines() == lines.splitlines(keepends=True)
-    reader = client.decrypting_reader(io.BytesIO(message))
+    reader = client.decrypting_reader(StreamedFile(message))
     assert reader.readline() == b"erste\n"
     assert reader.read() == lines[6:]
 
@@ -260,7 +260,7 @@ def test_nothing_of_a_signed_message_is_released_before_its_end_was_seen(client:
         client.decrypting_reader(source)  # type: ignore[arg-type]
     out = io.BytesIO()
     with pytest.raises(EnvelopeError):
-        client.decrypt_stream(io.BytesIO(message[:-1] + bytes([message[-1] ^ 1])), out)
+        client.decrypt_stream(StreamedFile(message[:-1] + bytes([message[-1] ^ 1])), out)
     assert out.getvalue() == b""
 
 
@@ -290,9 +290,9 @@ def test_early_release_is_asked_for_with_true_and_with_nothing_else(client: Clie
     """A configuration value like "no" is true in Python."""
     message = SIGNED.serialize()
     with pytest.raises(InvalidArgument, match="release_plaintext_before_signature"):
-        client.decrypting_reader(io.BytesIO(message), release_plaintext_before_signature=value)
+        client.decrypting_reader(StreamedFile(message), release_plaintext_before_signature=value)
     with pytest.raises(InvalidArgument, match="release_plaintext_before_signature"):
-        client.decrypt_stream(io.BytesIO(message), io.BytesIO(), release_plaintext_before_signature=value)
+        client.decrypt_stream(StreamedFile(message), io.BytesIO(), release_plaintext_before_signature=value)
 
 
 @each_kind
@@ -324,17 +324,17 @@ def temporary_files(monkeypatch: pytest.MonkeyPatch) -> list[io.BytesIO]:
 def test_the_temporary_file_of_a_signed_message_is_given_back(
     client: Client, temporary_files: list[io.BytesIO]
 ) -> None:
-    with client.decrypting_reader(io.BytesIO(SIGNED.serialize())) as reader:
+    with client.decrypting_reader(StreamedFile(SIGNED.serialize())) as reader:
         assert reader.read(1) == b"f"
         assert [file.closed for file in temporary_files] == [False]
-    with pytest.raises(LookupError), client.decrypting_reader(io.BytesIO(SIGNED.serialize())):
+    with pytest.raises(LookupError), client.decrypting_reader(StreamedFile(SIGNED.serialize())):
         raise LookupError
-    client.decrypt_stream(io.BytesIO(SIGNED.serialize()), io.BytesIO())
+    client.decrypt_stream(StreamedFile(SIGNED.serialize()), io.BytesIO())
     with pytest.raises(NotAuthentic):
-        client.decrypting_reader(io.BytesIO(_changed_at_the_end(SIGNED)))
+        client.decrypting_reader(StreamedFile(_changed_at_the_end(SIGNED)))
     full: Any = Answers(OSError(28, "No space left on device"))
     with pytest.raises(StreamFailed):
-        client.decrypt_stream(io.BytesIO(SIGNED.serialize()), full)
+        client.decrypt_stream(StreamedFile(SIGNED.serialize()), full)
     assert [file.closed for file in temporary_files] == [True] * 5
 
 
@@ -344,11 +344,11 @@ def test_a_large_signed_message_waits_in_a_temporary_file_that_nobody_can_read(
     plaintext = b"this must not be on the disk. " * (10 * 1024 * 1024 // 30)
     message = client.encrypt(plaintext, suite=Suite(0x0578))
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    with client.decrypting_reader(io.BytesIO(message)) as reader:
+    with client.decrypting_reader(StreamedFile(message)) as reader:
         assert reader.read(30) == plaintext[:30]
         assert reader.read() == plaintext[30:]
     out = io.BytesIO()
-    client.decrypt_stream(io.BytesIO(message), out)
+    client.decrypt_stream(StreamedFile(message), out)
     assert out.getvalue() == plaintext
     assert list(tmp_path.iterdir()) == []
 
@@ -360,7 +360,7 @@ def test_a_large_signed_message_without_room_to_wait_in_fails_properly(
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "missing"))
     out = io.BytesIO()
     with pytest.raises(StreamFailed, match="temporary file") as caught:
-        client.decrypt_stream(io.BytesIO(message), out)
+        client.decrypt_stream(StreamedFile(message), out)
     assert isinstance(caught.value.__cause__, OSError)
     assert out.getvalue() == b""
 
@@ -369,10 +369,10 @@ def test_a_large_signed_message_that_was_changed_releases_nothing(client: Client
     message = bytearray(client.encrypt(bytes(9 * 1024 * 1024), suite=Suite(0x0578)))
     message[-1] ^= 1
     with pytest.raises(NotAuthentic, match="signature"):
-        client.decrypting_reader(io.BytesIO(message))
+        client.decrypting_reader(StreamedFile(message))
     out = io.BytesIO()
     with pytest.raises(NotAuthentic, match="signature"):
-        client.decrypt_stream(io.BytesIO(message), out)
+        client.decrypt_stream(StreamedFile(message), out)
     assert out.getvalue() == b""
 
 

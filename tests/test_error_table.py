@@ -22,6 +22,7 @@ from envelope import (
 )
 from envelope.message.header import parse_header, serialize_header
 from tests.crafted_messages import Crafted, Frame, Key, pairs, u16
+from tests.file_objects_for_tests import StreamedFile
 from tests.keyrings_for_tests import FixedKeyring, open_client
 
 pytestmark = pytest.mark.smoke
@@ -70,9 +71,9 @@ def test_a_malformed_header_is_refused_before_a_key_is_asked_for(name: str) -> N
     client = open_client(keyring)
     for attempt in (
         lambda: client.decrypt(message),
-        lambda: client.decrypting_reader(io.BytesIO(message)),
-        lambda: client.decrypt_stream(io.BytesIO(message), io.BytesIO()),
-        lambda: client.open_range(io.BytesIO(message), 0, 1),
+        lambda: client.decrypting_reader(StreamedFile(message)),
+        lambda: client.decrypt_stream(StreamedFile(message), io.BytesIO()),
+        lambda: client.open_range(StreamedFile(message), 0, 1),
         lambda: describe(message),
     ):
         with pytest.raises(MalformedMessage, match=text) as caught:
@@ -93,7 +94,7 @@ def test_base64_text_is_refused_with_a_hint(suite_id: int) -> None:
 
 @pytest.mark.parametrize("message", [b"", b"\x02", b"\x01\x80", V2.header()[:-1], V1.header()[:-1]])
 def test_a_message_that_ends_in_its_header_is_truncated(message: bytes) -> None:
-    for attempt in (describe, open_client().decrypt, lambda cut: open_client().decrypting_reader(io.BytesIO(cut))):
+    for attempt in (describe, open_client().decrypt, lambda cut: open_client().decrypting_reader(StreamedFile(cut))):
         with pytest.raises(TruncatedMessage):
             attempt(message)
 
@@ -106,7 +107,7 @@ def test_a_huge_number_of_keys_is_refused_where_it_stands(crafted: Crafted) -> N
     keyring = FixedKeyring()
     for attempt in (
         lambda: open_client(keyring).decrypt(cut),
-        lambda: open_client(keyring).decrypting_reader(io.BytesIO(cut)),
+        lambda: open_client(keyring).decrypting_reader(StreamedFile(cut)),
     ):
         with pytest.raises(LimitExceeded, match="65,535 encrypted data keys, more than the limit of 32"):
             attempt()
@@ -169,7 +170,7 @@ def test_frames_above_the_limit_are_refused_before_a_key_is_asked_for() -> None:
             with pytest.raises(LimitExceeded, match="limit of 8"):
                 client.decrypt(message)
             with pytest.raises(LimitExceeded):
-                client.decrypting_reader(io.BytesIO(message))
+                client.decrypting_reader(StreamedFile(message))
     assert keyring.unwraps == []
 
 
@@ -180,7 +181,7 @@ def test_a_block_above_the_limit_is_refused_before_a_key_is_asked_for(stated: in
     assert client.decrypt(BLOCK.serialize()) == BLOCK.plaintext
     keyring.unwraps.clear()
     message = replace(BLOCK, block_bytes=stated).serialize()
-    for attempt in (client.decrypt, lambda message: client.decrypting_reader(io.BytesIO(message))):
+    for attempt in (client.decrypt, lambda message: client.decrypting_reader(StreamedFile(message))):
         with pytest.raises(LimitExceeded, match=f"{stated:,} bytes"):
             attempt(message)
     assert keyring.unwraps == []
@@ -192,7 +193,7 @@ def test_a_block_longer_than_aes_gcm_allows_is_malformed(stated: int) -> None:
     for attempt in (
         open_client().decrypt,
         describe,
-        lambda message: open_client().decrypting_reader(io.BytesIO(message)),
+        lambda message: open_client().decrypting_reader(StreamedFile(message)),
     ):
         with pytest.raises(MalformedMessage, match="more than AES-GCM can encrypt"):
             attempt(message)
@@ -204,7 +205,7 @@ def test_a_body_without_frames_is_read(suite_id: int, plaintext: bytes) -> None:
     message = replace(BLOCK, suite_id=suite_id, plaintext=plaintext).serialize()
     client = open_client()
     assert client.decrypt(message) == plaintext
-    assert client.decrypting_reader(io.BytesIO(message)).read() == plaintext
+    assert client.decrypting_reader(StreamedFile(message)).read() == plaintext
     said = describe(message)
     assert (said.is_framed, said.frames, said.frame_length_bytes) == (False, 1, 0)
     assert said.plaintext_bytes == len(plaintext)
@@ -216,7 +217,7 @@ def test_a_block_that_is_cut_is_truncated(cut: int) -> None:
     for attempt in (
         open_client().decrypt,
         describe,
-        lambda message: open_client().decrypting_reader(io.BytesIO(message)).read(),
+        lambda message: open_client().decrypting_reader(StreamedFile(message)).read(),
     ):
         with pytest.raises(TruncatedMessage):
             attempt(message)
@@ -243,12 +244,12 @@ def test_an_empty_final_frame_behind_a_full_one_is_read(crafted: Crafted) -> Non
     message = replace(crafted, frames=(*frames, Frame(4, b"", is_final=True))).serialize()
     client = open_client()
     assert client.decrypt(message) == crafted.plaintext
-    assert list(client.decrypting_reader(io.BytesIO(message))) == [frame.plaintext for frame in frames]
-    reader = client.decrypting_reader(io.BytesIO(message))
+    assert list(client.decrypting_reader(StreamedFile(message))) == [frame.plaintext for frame in frames]
+    reader = client.decrypting_reader(StreamedFile(message))
     buffer = bytearray(64)
     assert (reader.readinto(buffer), bytes(buffer[:24])) == (24, crafted.plaintext)
     assert reader.readinto1(buffer) == 0
-    assert client.open_range(io.BytesIO(message), 20, 9) == crafted.plaintext[20:29]
+    assert client.open_range(StreamedFile(message), 20, 9) == crafted.plaintext[20:29]
     assert describe(message).frames == 4
 
 
@@ -282,7 +283,7 @@ def test_a_context_of_the_greatest_length_is_read() -> None:
     message = replace(V2, context=pairs(("n", value))).serialize()
     assert message[35:37] == u16(MAX_U16)
     assert open_client().decrypt_message(message).encryption_context == {"n": value}
-    assert open_client().decrypting_reader(io.BytesIO(message)).encryption_context == {"n": value}
+    assert open_client().decrypting_reader(StreamedFile(message)).encryption_context == {"n": value}
 
 
 @pytest.mark.parametrize("garbage", [bytes(100), b"\xff" * 100, b"PK\x03\x04", b"age-encryption.org/v1\n", b"{}"])

@@ -10,6 +10,7 @@ import pytest
 from aws_encryption_sdk.exceptions import ActionNotAllowedError
 
 from envelope import Client, CommitmentPolicy, PolicyRefused, Suite, describe
+from tests.file_objects_for_tests import StreamedFile
 from tests.reference_sdk import (
     AES_KEYS,
     KINDS_OF_KEYS,
@@ -118,7 +119,7 @@ def test_we_open_bodies_without_frames(suite: Suite) -> None:
         message = write_theirs(suite, plaintext_of(size), 0)
         assert not describe(message).is_framed
         assert client.decrypt(message, CONTEXT) == plaintext_of(size)
-        with client.decrypting_reader(io.BytesIO(message), CONTEXT) as reader:
+        with client.decrypting_reader(StreamedFile(message), CONTEXT) as reader:
             assert reader.read() == plaintext_of(size)
 
 
@@ -150,10 +151,10 @@ def test_we_read_what_their_stream_wrote(suite: Suite, argument: str, their_keys
             **{argument: their_keys(KEYS)},
         ) as encryptor:
             message = read_in_pieces(encryptor, 37)
-        with client.decrypting_reader(io.BytesIO(message), CONTEXT) as reader:
+        with client.decrypting_reader(StreamedFile(message), CONTEXT) as reader:
             assert read_in_pieces(reader, 41) == plaintext_of(size)
         destination = io.BytesIO()
-        client.decrypt_stream(io.BytesIO(message), destination, CONTEXT)
+        client.decrypt_stream(StreamedFile(message), destination, CONTEXT)
         assert destination.getvalue() == plaintext_of(size)
 
 

@@ -22,6 +22,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from envelope import Client, CommitmentPolicy, MessageRefused, NotAuthentic, describe
 from tests.fake_keyrings import GivenDataKey
+from tests.file_objects_for_tests import StreamedFile
 
 SHA256, SHA384, SHA512 = hashes.SHA256(), hashes.SHA384(), hashes.SHA512()
 
@@ -185,7 +186,7 @@ def test_a_message_of_net_4_0_0_is_refused_by_default(facts: Facts) -> None:
         client.decrypt(write(facts), CONTEXT)
     destination = io.BytesIO()
     with pytest.raises(NotAuthentic, match="header"):
-        client.decrypt_stream(io.BytesIO(write(facts)), destination, CONTEXT)
+        client.decrypt_stream(StreamedFile(write(facts)), destination, CONTEXT)
     assert destination.getvalue() == b""
 
 
@@ -198,9 +199,9 @@ def test_a_message_of_net_4_0_0_opens_where_it_is_allowed(facts: Facts) -> None:
         assert opened.plaintext == PLAINTEXT
         assert opened.suite.value == facts.suite_id
         assert opened.encryption_context.items() >= context.items()
-        client.decrypt_stream(io.BytesIO(message), destination, context)
+        client.decrypt_stream(StreamedFile(message), destination, context)
         assert destination.getvalue() == PLAINTEXT
-        with client.decrypting_reader(io.BytesIO(message), context) as reader:
+        with client.decrypting_reader(StreamedFile(message), context) as reader:
             assert reader.read() == PLAINTEXT
         assert describe(message).plaintext_bytes == len(PLAINTEXT)
 

@@ -23,7 +23,7 @@ from envelope import (
     TruncatedMessage,
 )
 from tests.crafted_messages import Crafted, Frame, message_of
-from tests.file_objects_for_tests import ShortReads
+from tests.file_objects_for_tests import ShortReads, StreamedFile
 from tests.keyrings_for_tests import SIGNED_SUITES, UNSIGNED_SUITES, FixedKeyring, open_client, raw_aes
 
 CRAFTED = Crafted(plaintext=b"frame 1.frame 2.frame 3.end")
@@ -75,16 +75,16 @@ def test_a_message_that_was_cut_at_the_border_of_a_frame_is_refused(client: Clie
     cut = CRAFTED.header() + b"".join(CRAFTED.sealed_frames()[:kept])
     for start, length in ((0, 1), (0, 0), (100, 0), (0, 100)):
         with pytest.raises(MalformedMessage):
-            client.open_range(io.BytesIO(cut), start, length)
+            client.open_range(StreamedFile(cut), start, length)
 
 
 def test_every_cut_and_every_addition_is_refused(client: Client) -> None:
     for end in range(len(MESSAGE)):
         with pytest.raises(EnvelopeError):
-            client.open_range(io.BytesIO(MESSAGE[:end]), 0, 1)
+            client.open_range(StreamedFile(MESSAGE[:end]), 0, 1)
     for extra in (b"\0", bytes(8), bytes(40), bytes(1_000), MESSAGE):
         with pytest.raises(EnvelopeError):
-            client.open_range(io.BytesIO(MESSAGE + extra), 0, 1)
+            client.open_range(StreamedFile(MESSAGE + extra), 0, 1)
 
 
 def test_every_changed_byte_of_what_is_read_is_refused(client: Client) -> None:
@@ -92,7 +92,7 @@ def test_every_changed_byte_of_what_is_read_is_refused(client: Client) -> None:
         changed = bytearray(MESSAGE)
         changed[position] ^= 1
         with pytest.raises(EnvelopeError):
-            client.open_range(io.BytesIO(changed), 0, len(PLAINTEXT))
+            client.open_range(StreamedFile(changed), 0, len(PLAINTEXT))
 
 
 F1, F2, F3, END = CRAFTED.frames_of_plaintext()
@@ -118,19 +118,19 @@ F1, F2, F3, END = CRAFTED.frames_of_plaintext()
 def test_frames_out_of_their_place_are_refused(client: Client, frames: tuple[Frame, ...]) -> None:
     message = replace(CRAFTED, frames=frames).serialize()
     with pytest.raises(EnvelopeError):
-        client.open_range(io.BytesIO(message), 0, 100)
+        client.open_range(StreamedFile(message), 0, 100)
 
 
 @pytest.mark.parametrize("suite_id", SIGNED_SUITES)
 def test_a_signed_message_allows_no_random_access(client: Client, suite_id: int) -> None:
     with pytest.raises(PolicyRefused, match="only unsigned framed messages") as caught:
-        client.open_range(io.BytesIO(message_of(suite_id).serialize()), 0, 1)
+        client.open_range(StreamedFile(message_of(suite_id).serialize()), 0, 1)
     assert "signature covers the whole message" in caught.value.hint
 
 
 def test_a_body_without_frames_allows_no_random_access(client: Client) -> None:
     with pytest.raises(PolicyRefused, match="only unsigned framed messages"):
-        client.open_range(io.BytesIO(replace(CRAFTED, content_type=1).serialize()), 0, 1)
+        client.open_range(StreamedFile(replace(CRAFTED, content_type=1).serialize()), 0, 1)
 
 
 def test_the_header_is_verified_as_ever() -> None:

@@ -18,6 +18,7 @@ from tests.file_objects_for_tests import (
     ShortReadsByReadinto1,
     ShortWrites,
     SilentWrites,
+    StreamedFile,
 )
 from tests.keyrings_for_tests import ALL_SUITES, UNSIGNED_SUITES, raw_aes, writing_client
 
@@ -64,7 +65,7 @@ def test_what_was_encrypted_is_what_is_decrypted(
     assert opened.plaintext == plaintext
     assert {**opened.encryption_context, **context} == opened.encryption_context
     assert opened.suite is Suite(suite_id)
-    with client.decrypting_reader(io.BytesIO(message), needed) as reader:
+    with client.decrypting_reader(StreamedFile(message), needed) as reader:
         assert reader.read() == plaintext
         assert reader.encryption_context == opened.encryption_context
         assert reader.suite is Suite(suite_id)
@@ -202,7 +203,7 @@ def test_a_range_is_a_slice_of_the_plaintext(
 def test_iteration_gives_a_frame_at_a_time() -> None:
     client = _client(0x0478)
     message = client.encrypt(b"frame 1.frame 2.end", frame_length_bytes=8)
-    assert list(client.decrypting_reader(io.BytesIO(message))) == [b"frame 1.", b"frame 2.", b"end"]
+    assert list(client.decrypting_reader(StreamedFile(message))) == [b"frame 1.", b"frame 2.", b"end"]
 
 
 @pytest.mark.parametrize("suite_id", ALL_SUITES)
@@ -210,7 +211,7 @@ def test_a_message_of_several_batches_and_a_last_full_frame_comes_through(suite_
     client = _client(suite_id)
     plaintext = bytes(range(256)) * (10 * 1024)  # 2.5 MiB: more than two batches, in frames of 64 KiB
     sealed, opened = io.BytesIO(), io.BytesIO()
-    client.encrypt_stream(io.BytesIO(plaintext), sealed, suite=Suite(suite_id), frame_length_bytes=65_536)
+    client.encrypt_stream(StreamedFile(plaintext), sealed, suite=Suite(suite_id), frame_length_bytes=65_536)
     assert describe(sealed.getvalue()).frames == 40
     sealed.seek(0)
     client.decrypt_stream(sealed, opened)

@@ -16,7 +16,15 @@ import pytest
 
 from envelope import Client, EnvelopeError, InvalidArgument, StreamFailed, Suite, TruncatedMessage
 from tests.crafted_messages import Crafted, Frame
-from tests.file_objects_for_tests import Answers, FailsAfter, ReadintoReturns, ShortWrites, SilentWrites, WriteReturns
+from tests.file_objects_for_tests import (
+    Answers,
+    FailsAfter,
+    ReadintoReturns,
+    ShortWrites,
+    SilentWrites,
+    StreamedFile,
+    WriteReturns,
+)
 from tests.keyrings_for_tests import open_client, raw_aes
 
 PLAINTEXT = bytes(range(256)) * 40
@@ -44,8 +52,8 @@ def _ways_to_read(client: Client, source: Any) -> list[Callable[[], Any]]:
 def _ways_to_write(client: Client, message: bytes, destination: Any) -> list[Callable[[], Any]]:
     return [
         lambda: client.encrypting_writer(destination),
-        lambda: client.encrypt_stream(io.BytesIO(b"x"), destination),
-        lambda: client.decrypt_stream(io.BytesIO(message), destination),
+        lambda: client.encrypt_stream(StreamedFile(b"x"), destination),
+        lambda: client.decrypt_stream(StreamedFile(message), destination),
     ]
 
 
@@ -106,11 +114,11 @@ def test_real_files_pipes_and_archives_are_read_and_written(client: Client, mess
 
     archive, member = io.BytesIO(), "sealed"
     with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as zipped, zipped.open(member, "w") as packed:
-        client.encrypt_stream(io.BytesIO(PLAINTEXT), cast(BinaryIO, packed))
+        client.encrypt_stream(StreamedFile(PLAINTEXT), cast(BinaryIO, packed))
     with zipfile.ZipFile(archive) as zipped, zipped.open(member) as packed:
         assert client.decrypting_reader(cast(BinaryIO, packed)).read() == PLAINTEXT
     with gzip.open(tmp_path / "zipped", "wb") as small:
-        client.decrypt_stream(io.BytesIO(message), cast(BinaryIO, small))
+        client.decrypt_stream(StreamedFile(message), cast(BinaryIO, small))
     with gzip.open(tmp_path / "zipped") as small:
         assert small.read() == PLAINTEXT
 
@@ -118,7 +126,7 @@ def test_real_files_pipes_and_archives_are_read_and_written(client: Client, mess
 def test_a_writer_and_a_reader_are_binary_files_too(client: Client, message: bytes) -> None:
     twice = io.BytesIO()
     with client.encrypting_writer(twice) as writer:
-        client.encrypt_stream(io.BytesIO(PLAINTEXT), cast(BinaryIO, writer))
+        client.encrypt_stream(StreamedFile(PLAINTEXT), cast(BinaryIO, writer))
     out = io.BytesIO()
     twice.seek(0)
     with client.decrypting_reader(twice) as reader:
@@ -300,13 +308,13 @@ def test_a_pipe_in_non_blocking_mode_is_refused_in_both_directions(client: Clien
         with pytest.raises(StreamFailed, match="not in blocking mode"):
             client.encrypt_stream(source, io.BytesIO())
         with pytest.raises(StreamFailed, match="not in blocking mode"):
-            client.encrypt_stream(io.BytesIO(bytes(10_000_000)), out)
+            client.encrypt_stream(StreamedFile(bytes(10_000_000)), out)
 
 
 @pytest.mark.parametrize("most", [1, 7, 1_000])
 def test_a_destination_may_take_less_at_a_time(client: Client, message: bytes, most: int) -> None:
     out = ShortWrites(most)
-    client.decrypt_stream(io.BytesIO(message), out)  # type: ignore[arg-type]
+    client.decrypt_stream(StreamedFile(message), out)  # type: ignore[arg-type]
     assert bytes(out.taken) == PLAINTEXT
 
 
@@ -324,7 +332,7 @@ def test_a_destination_that_encodes_may_count_what_it_has_written_itself(client:
             return 4 * len(data) // 3 + 3
 
     out = Base64()
-    client.decrypt_stream(io.BytesIO(message), out)  # type: ignore[arg-type]
+    client.decrypt_stream(StreamedFile(message), out)  # type: ignore[arg-type]
     assert bytes(out.taken) == PLAINTEXT
 
 

@@ -25,6 +25,7 @@ from envelope import (
     describe,
 )
 from tests.crafted_messages import FACTS, Crafted, Frame, message_of, pairs
+from tests.file_objects_for_tests import StreamedFile
 from tests.keyrings_for_tests import ALL_SUITES, FixedKeyring, open_client, raw_aes, writing_client
 from tests.python_child import run_python
 
@@ -53,7 +54,7 @@ def _damaged(message: bytes) -> list[bytes]:
 
 
 def _reader(client: Client, message: bytes, early: bool) -> DecryptingReader:
-    return client.decrypting_reader(io.BytesIO(message), release_plaintext_before_signature=early)
+    return client.decrypting_reader(StreamedFile(message), release_plaintext_before_signature=early)
 
 
 def _read_to_end(read: Callable[[], bytes], released: list[bytes]) -> None:
@@ -73,7 +74,7 @@ def _by_stream(client: Client, message: bytes, *, early: bool) -> bytes:
     """What a stream wrote before it failed."""
     out = io.BytesIO()
     with pytest.raises(EnvelopeError):
-        client.decrypt_stream(io.BytesIO(message), out, release_plaintext_before_signature=early)
+        client.decrypt_stream(StreamedFile(message), out, release_plaintext_before_signature=early)
     return out.getvalue()
 
 
@@ -106,7 +107,7 @@ def test_every_truncated_message_says_that_it_is_truncated(suite_id: int) -> Non
     message = MESSAGES[suite_id].serialize()
     client = open_client()
     for cut in _truncations(message):
-        for attempt in (client.decrypt, describe, lambda cut: client.decrypting_reader(io.BytesIO(cut)).read()):
+        for attempt in (client.decrypt, describe, lambda cut: client.decrypting_reader(StreamedFile(cut)).read()):
             with pytest.raises(TruncatedMessage):
                 attempt(cut)
 
@@ -265,8 +266,8 @@ def test_what_stands_behind_a_message_is_refused(suite_id: int, extra: bytes) ->
     for attempt in (
         client.decrypt,
         describe,
-        lambda appended: client.decrypting_reader(io.BytesIO(appended)).read(),
-        lambda appended: client.decrypt_stream(io.BytesIO(appended), io.BytesIO()),
+        lambda appended: client.decrypting_reader(StreamedFile(appended)).read(),
+        lambda appended: client.decrypt_stream(StreamedFile(appended), io.BytesIO()),
     ):
         with pytest.raises(MalformedMessage, match="behind the end of the message"):
             attempt(appended)
@@ -278,7 +279,7 @@ def test_a_refused_reader_keeps_refusing(way: Callable[..., Any]) -> None:
     message = bytearray(V2.serialize())
     message[-20] ^= 1
     client = open_client()
-    reader = client.decrypting_reader(io.BytesIO(bytes(message)))
+    reader = client.decrypting_reader(StreamedFile(bytes(message)))
     assert reader.read(16) == PLAINTEXT[:16]
     for attempt in (
         reader.read,
@@ -308,6 +309,9 @@ import gc
 message = bytearray(client.encrypt(b"x" * 100, frame_length_bytes=16))
 message[-20] ^= 1
 
+class StreamedFile(io.BytesIO):
+    pass
+
 def keep(attempt):
     try:
         attempt()
@@ -319,9 +323,10 @@ for attempt in (
     lambda: client.decrypt(message),
     lambda: client.decrypt(bytes(message)),
     lambda: client.decrypting_reader(io.BytesIO(message)).read(),
-    lambda: client.decrypting_reader(io.BytesIO(message)).readinto(bytearray(200)),
-    lambda: client.decrypt_stream(io.BytesIO(message), io.BytesIO()),
-    lambda: client.open_range(io.BytesIO(message), 0, 100),
+    lambda: client.decrypting_reader(StreamedFile(message)).read(),
+    lambda: client.decrypting_reader(StreamedFile(message)).readinto(bytearray(200)),
+    lambda: client.decrypt_stream(StreamedFile(message), io.BytesIO()),
+    lambda: client.open_range(StreamedFile(message), 0, 100),
     lambda: Client(RawAesKeyring("tests", "key", bytes(32))).decrypt(message),
 ):
     assert keep(attempt)

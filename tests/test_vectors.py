@@ -29,6 +29,7 @@ from envelope import (
 from envelope.engine.keys import derive_keys
 from envelope.message.header import parse_header, serialize_header
 from tests.fake_keyrings import CountingKeyring, GivenDataKey
+from tests.file_objects_for_tests import StreamedFile
 from tests.published_vectors import (
     CommitmentAnswer,
     OpenableMessage,
@@ -231,7 +232,7 @@ def test_a_message_without_commitment_is_refused_before_its_key_is_wanted(openab
     with pytest.raises(PolicyRefused, match="require-encrypt-require-decrypt"):
         Client(keyring).decrypt(message, given)
     with pytest.raises(PolicyRefused, match="require-encrypt-require-decrypt"):
-        Client(keyring).decrypt_stream(io.BytesIO(message), io.BytesIO(), given)
+        Client(keyring).decrypt_stream(StreamedFile(message), io.BytesIO(), given)
     assert keyring.calls == 0
 
 

@@ -17,7 +17,15 @@ from envelope.aio.encrypting_writer import AsyncEncryptingWriter
 from envelope.aio.keyring_calls import AsyncKeyringCalls
 from envelope.aio.worker import WORKER_BYTES, Lane, entered, to_its_end
 from envelope.arguments import check_flag
-from envelope.binary_files import as_view, checked_reader, checked_writer, known_length, seek, seekable_extent
+from envelope.binary_files import (
+    as_view,
+    checked_reader,
+    checked_writer,
+    known_length,
+    rest_in_memory,
+    seek,
+    seekable_extent,
+)
 from envelope.client import Context, check_length, message_buffer
 from envelope.context import EMPTY_CONTEXT, check_context
 from envelope.decrypting_reader import DecryptingReader
@@ -218,7 +226,8 @@ class AsyncClient:
         plan = self._planned(encryption_context, suite, frame_length_bytes, unstored_context_keys)
         least_bytes = await lane.run(known_length, source)
         encryptor = Encryptor(plan, await self._keys.stream_data_key(plan.request, least_bytes))
-        return await lane.run(streams.copy_encrypted, encryptor, read_into, write_all)
+        batches = streams.batches_of(rest_in_memory(source), read_into)
+        return await lane.run(streams.copy_encrypted, encryptor, batches, write_all)
 
     async def decrypt_stream(
         self,
@@ -314,7 +323,7 @@ class AsyncClient:
 
     async def _source(self, file: BinaryIO, context: Context, lane: Lane) -> MessageSource:
         read_into = lane.stoppable(checked_reader(_blocking(file, "source"), "source"))
-        message = MessageSource(self._decryptor(context), read_into)
+        message = MessageSource(self._decryptor(context, InputBuffer(rest_in_memory(file))), read_into)
         request = await lane.run(message.read_request)
         message.decryptor.supply(await self._keys.unwrapped(request))
         return message
