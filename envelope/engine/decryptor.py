@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from envelope.context import PUBLIC_KEY_NAME, EncryptionContext
 from envelope.crypto.gcm import AESGCM, InvalidTag
 from envelope.engine.in_place import bytes_written_by
-from envelope.engine.input import InputBuffer
+from envelope.engine.input import COPIED_BYTES, InputBuffer
 from envelope.engine.opening import admit, associated_data, not_authentic, unlock
 from envelope.engine.options import Options
 from envelope.errors import MalformedMessage, NotAuthentic, TruncatedMessage
@@ -55,11 +55,12 @@ def open_message(
 
     Most messages are one unsigned frame: those take the few steps here, the others a `Decryptor`.
     """
-    source = InputBuffer(message)
-    message = source.view
+    size = len(message)
+    if size > COPIED_BYTES:
+        message = memoryview(message)
     header = parse_header(message, max_encrypted_data_keys=options.max_encrypted_data_keys)
     request, unstored = admit(header, options, given)
-    position, size = len(header.body) + len(header.auth), source.size
+    position = len(header.body) + len(header.auth)
     frame_length = header.block.frame_length_bytes
     if not frame_length and body.parse_non_framed(message, position, size, options.max_frame_bytes) is None:
         raise truncated()
@@ -74,7 +75,7 @@ def open_message(
         except InvalidTag as error:
             raise not_authentic(part.number) from error
     else:
-        decryptor = Decryptor(options, given, source)
+        decryptor = Decryptor(options, given, InputBuffer(message))
         decryptor.start_body(header, cipher, position)
         plaintext = decryptor.open_rest()
     return WholeMessage(plaintext, header, request.encryption_context, unwrapped.unwrapped_by)
