@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from envelope_secrets.testing import FaultySecretsManager, Stopped
+from tests.thoroughness import TAKES_ALL
 
-EVERY_POINT_VARIABLE = "ENVELOPE_EVERY_POINT"
 SAMPLE = 3
-"""Where that variable is not 1, the tests die at each third point only, so that all of them end within minutes."""
+"""Where not all is taken, the tests die at each third point only."""
 
 ROTATION_ROLE = "arn:aws:iam::111122223333:role/rotation"
 
 
 def points_to_die_at(count: int) -> range:
     """The numbers of the points that a run of the tests tries."""
-    return range(0, count, 1 if os.environ.get(EVERY_POINT_VARIABLE) == "1" else SAMPLE)
+    return range(0, count, 1 if TAKES_ALL else SAMPLE)
 
 
 class CrashPoints:

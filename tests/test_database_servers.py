@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from tests.servers.mysql import FOLDER_VARIABLE, running_mysql
 from tests.servers.processes import NOBODY, NoServer, find_binary, server_folder
@@ -132,7 +134,7 @@ def test_redis_has_passwords_and_tls(redis_server: RunningRedis) -> None:
     with redis.Redis("localhost", redis_server.plain_port, password=server.password) as client:
         assert client.ping()
     with (
-        redis.Redis("localhost", redis_server.plain_port) as client,
+        redis.Redis("localhost", redis_server.plain_port, retry=Retry(NoBackoff(), 0)) as client,
         pytest.raises(redis.exceptions.AuthenticationError),
     ):
         client.ping()

@@ -22,9 +22,10 @@ from envelope_secrets.stores import local_file
 from envelope_secrets.stores.local import LocalSecretStore
 from envelope_secrets.stores.protocol import NewSecret, NewVersion
 from tests.local_secrets_for_tests import NAME, edited, local_store, secret, stages, token, version
+from tests.thoroughness import TAKES_ALL
 
 WRITERS = 4
-ROUNDS = 50
+ROUNDS = 50 if TAKES_ALL else 10
 SECRETS = 25
 MOST_LINES = 40
 LONGEST_S = 0.005
@@ -86,7 +87,7 @@ def write_once(store: LocalSecretStore, name: str, version_id: str, chance: rand
             store.move_stage(name, StageMove(AWSCURRENT, version_id, current))
 
 
-def test_two_hundred_writers_killed_at_random_lose_nothing_that_was_acknowledged(
+def test_writers_killed_at_random_lose_nothing_that_was_acknowledged(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(local_file, "MAX_WAL_BYTES", 100_000)  # so that they die in checkpoints too
@@ -110,8 +111,9 @@ def test_two_hundred_writers_killed_at_random_lose_nothing_that_was_acknowledged
         assert [os.WTERMSIG(os.waitpid(child, 0)[1]) for child in children] == [signal.SIGKILL] * WRITERS
         assert_sound(path)
     lines = list(itertools.chain.from_iterable(journal.lines() for journal in journals))
+    print(f"writers killed: {len(journals)}")  # noqa: T201 - what one wants to know
     cut_off = sum(bool(journal.lines()) and journal.lines()[-1][0] == "tries" for journal in journals)
-    assert cut_off > 50, "most must be killed while they write, else this shows nothing"
+    assert cut_off > ROUNDS, "most must be killed while they write, else this shows nothing"
     assert_nothing_lost(path, lines)
 
 
@@ -137,7 +139,7 @@ def assert_sound(path: Path) -> None:
 def assert_nothing_lost(path: Path, lines: list[list[str]]) -> None:
     deleted = {name for what, name, _ in lines if what == "deleted"}
     stored = {(name, version_id) for what, name, version_id in lines if what == "stored" and name not in deleted}
-    assert len(stored) > 200
+    assert len(stored) > 4 * ROUNDS
     with local_store(path) as store:
         there = set()
         for described in store.list():
