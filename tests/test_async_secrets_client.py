@@ -294,6 +294,45 @@ def test_changes_are_told_in_the_event_loop_that_subscribed() -> None:
     )
 
 
+def test_a_subscription_ends_with_its_event_loop_and_says_so_once(caplog: pytest.LogCaptureFixture) -> None:
+    setting = Setting()
+    client, told = AsyncSecretsClient.sharing(setting.client), list[SecretChange]()
+
+    async def subscribe() -> Subscription:
+        return client.on_change("db", told.append)
+
+    setting.text()
+    subscription = run(subscribe())
+    watch = setting.background.pop()
+    setting.store.set("db", "secret 2")
+    setting.client.refresh("db")
+    assert client.stats().subscriptions == 1
+    watch()  # the thread of the watcher, which has nothing to do any more
+    assert client.stats().subscriptions == 0
+    assert told == []
+    assert [record.getMessage() for record in caplog.records] == [
+        "Subscription('db', stage='AWSCURRENT') has ended, because its event loop is closed"
+    ]
+    subscription.close()
+
+
+def test_an_event_loop_that_refuses_a_call_without_being_closed_is_told_of(caplog: pytest.LogCaptureFixture) -> None:
+    setting = Setting()
+
+    async def subscribe() -> None:
+        client = AsyncSecretsClient.sharing(setting.client)
+        subscription = client.on_change("db", lambda _: None)
+
+        def refuse(*_: object) -> None:
+            raise RuntimeError("not now")
+
+        asyncio.get_running_loop().call_soon_threadsafe = refuse  # type: ignore[assignment, method-assign]
+        subscription.call(SecretChange("db", "arn", "AWSCURRENT", "v2", "v1"))
+
+    run(subscribe())
+    assert [record.getMessage() for record in caplog.records] == ["a callback of on_change raised"]
+
+
 def test_a_callback_that_fails_in_the_event_loop_is_logged(caplog: pytest.LogCaptureFixture) -> None:
     changing = Changing()
 
@@ -366,3 +405,7 @@ def test_it_has_everything_that_the_other_one_has_with_the_same_parameters(block
             assert isinstance(other, property), name
         else:
             assert inspect.signature(one).parameters == inspect.signature(other).parameters, name
+
+
+def test_it_is_made_with_the_same_options() -> None:
+    assert inspect.signature(SecretsClient).parameters == inspect.signature(AsyncSecretsClient).parameters

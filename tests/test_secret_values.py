@@ -100,13 +100,22 @@ def test_a_secret_does_not_change() -> None:
         ('{"a":' * 101 + "1" + "}" * 101, "is nested more than 100 deep"),
         ('{"a":' + "[" * 100 + "]" * 100 + "}", "is nested more than 100 deep"),
         ("[" * 100_000, "is no JSON"),
-        ('{"a": ' + "9" * 10_000 + "}", "is no JSON"),
+        ('{"a": ' + "9" * 10_000 + "}", "has a number of 10,000 digits, which are too many"),
+        ('{"a": -' + "9" * 4_301 + "}", "has a number of 4,301 digits, which are too many"),
+        ('{"a": 1e999}', "has a number that is too large for a float"),
+        ('{"a": [-1e309]}', "has a number that is too large for a float"),
         ("\ufeff{}", "is no JSON"),
     ],
     ids=lambda value: value[:20],
 )
 def test_what_is_no_object_is_refused_without_being_shown(value: str, said: str) -> None:
     assert refused(value) == f"the value of prod/db {said}"
+
+
+def test_the_largest_numbers_are_read_as_they_are_written() -> None:
+    digits = "9" * 4_300
+    fields = secret(f'{{"a": {digits}, "b": -1.5e308, "c": 1e-999}}').json
+    assert (fields["a"], fields["b"], fields["c"]) == (int(digits), -1.5e308, 0.0)
 
 
 def test_the_deepest_object_is_read() -> None:

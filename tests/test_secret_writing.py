@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import logging
+import sys
 import traceback
 import uuid
 from collections.abc import Mapping
@@ -86,14 +88,40 @@ def itself() -> dict[str, Any]:
         ({1: CANARY}, "value is no JSON object: it has a name that is no text"),
         ({"a": {CANARY}}, "value is no JSON object: it has a set in it"),
         ({"a": CANARY.encode()}, "value is no JSON object: it has a bytes in it"),
-        ({"a": float("nan")}, "value is no JSON object: it contains itself, a number that JSON does not know, or text"),
-        ({"a": f"{CANARY}\ud800"}, "value is no JSON object: it contains itself, a number that JSON does not know, or"),
-        (itself(), "value is no JSON object: it contains itself"),
+        ({"a": float("nan")}, "value is no JSON object: it has a number that JSON does not know, a too long one, or"),
+        (
+            {"a": f"{CANARY}\ud800"},
+            "value is no JSON object: it has a number that JSON does not know, a too long one, or",
+        ),
+        (itself(), "value is nested more than 100 deep, or contains itself"),
     ],
     ids=lambda value: repr(value)[:20],
 )
 def test_a_value_that_the_service_would_refuse_is_not_sent(value: Any, said: str) -> None:
     assert refused(lambda: new_version(value)).startswith(said)
+
+
+def test_a_number_that_is_too_long_to_be_read_again_is_not_written() -> None:
+    assert refused(lambda: new_version({"a": 10**5_000})).startswith("value is no JSON object: it has a number that")
+
+
+def nested(levels: int) -> Any:
+    return {"a": nested(levels - 1)} if levels > 1 else {"a": [1] if levels else CANARY}
+
+
+def test_what_is_too_deep_to_be_read_again_is_not_written() -> None:
+    deepest = str(new_version(nested(99)).value)
+    assert Secret(deepest, name="db", arn="arn", version_id="v1").json["a"]
+    assert refused(lambda: new_version(nested(100))) == "value is nested more than 100 deep, or contains itself"
+
+
+def test_a_depth_that_the_calls_under_way_leave_no_room_for_is_refused() -> None:
+    def writing_below(calls: int) -> object:
+        return new_version(deep) if calls == 0 else writing_below(calls - 1)
+
+    deep = nested(90)
+    said = refused(lambda: writing_below(sys.getrecursionlimit() - len(inspect.stack()) - 60))
+    assert said == "value is nested too deep for the calls that are under way"
 
 
 @pytest.mark.parametrize(

@@ -143,6 +143,16 @@ def test_a_store_that_gives_no_secret_is_told_so() -> None:
     assert "no answer" in str(batch.errors["other"])
     setting.store.read_many = lambda _: 3  # type: ignore[method-assign, assignment, return-value]
     assert "raised TypeError" in str(setting.client.get_many(["third"]).errors["third"])
+    setting.store._read = lambda *_: Secret("x", name="db", arn=["arn"], version_id="v1")  # type: ignore[method-assign, arg-type]
+    with pytest.raises(StoreFailed, match="a Secret whose name, ARN or version id is no text"):
+        setting.text("fourth")
+
+
+def test_a_tree_of_something_else_than_secrets_is_refused() -> None:
+    store = TreeStore(db="secret 1")
+    store.read_tree = lambda _: {"db": "hunter2"}  # type: ignore[method-assign, assignment, dict-item]
+    with pytest.raises(StoreFailed, match="a value of type str"):
+        Setting(store).client.get_tree("/")
 
 
 def test_a_store_that_asks_the_client_for_the_same_secret_is_told_so() -> None:
@@ -281,6 +291,10 @@ def test_a_batch_that_fails_as_a_whole_is_an_error_for_each_of_its_secrets_and_n
 def test_a_batch_is_a_mapping_that_shows_no_value() -> None:
     batch = SecretsClient(MemoryStore(a="hunter2")).get_many(["a", "b"])
     assert repr(batch) == "SecretBatch(1 secrets, 1 errors)"
+    with pytest.raises(AttributeError):
+        batch.errors = {}  # type: ignore[misc]
+    with pytest.raises(TypeError):
+        batch.errors["db"] = SecretNotFound("none")  # type: ignore[index]
     assert list(batch) == ["a"]
     assert [name in batch for name in ("a", "b", 3)] == [True, False, False]
     assert batch.get("c") is None

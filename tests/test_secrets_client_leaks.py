@@ -12,8 +12,11 @@ import pprint
 import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from enum import Enum
+from types import MappingProxyType
+from typing import Any, cast
 
+import pydantic
 import pytest
 
 from envelope import AwsUnavailable, EnvelopeError
@@ -26,7 +29,9 @@ from envelope_secrets import (
     SecretsManagerStore,
     SecretStore,
 )
+from envelope_secrets.stores.hidden_values import hidden
 from envelope_secrets.testing import FaultySecretsManager
+from envelope_secrets.writing import new_secret, new_version
 from tests.secret_stores_for_tests import MemoryStore
 
 CANARY = "canary-7f3a"
@@ -185,3 +190,172 @@ def test_k23_what_a_client_raises_and_keeps_holds_no_frame_in_which_a_value_is()
         frames = [frame for frame in report.stack if "envelope" in frame.filename]
         assert frames
         assert not [frame for frame in frames if CANARY in repr(frame.locals)]
+
+
+# --- frames of what fails ---------------------------------------------------------------------------------------------
+
+
+@dataclass
+class Refusing:
+    password: str
+
+    def __post_init__(self) -> None:
+        raise ValueError(self.password)
+
+
+class Numbered(pydantic.BaseModel):
+    port: int
+
+
+def a_fake() -> tuple[FaultySecretsManager, SecretsClient]:
+    fake = FaultySecretsManager()
+    made = fake.client()
+    values = {
+        "db": f'{{"username": "app", "password": "{CANARY}", "port": "{CANARY}", "nested": {{"list": ["{CANARY}"]}}}}',
+        "text": CANARY,
+        "array": f'["{CANARY}"]',
+        "twice": f'{{"a": "{CANARY}", "a": 1}}',
+        "nan": f'{{"a": "{CANARY}", "b": NaN}}',
+        "deep": f'{{"a": "{CANARY}", "b": {"[" * 120}1{"]" * 120}}}',
+    }
+    for name, value in values.items():
+        made.create_secret(Name=name, SecretString=value)
+    return fake, SecretsClient(SecretsManagerStore(fake.aws(), region="eu-west-1"))
+
+
+class Unreadable(dict[str, str]):
+    """A mapping that fails, and quotes itself, while it is read."""
+
+    def __getitem__(self, name: str) -> str:
+        raise KeyError(CANARY)
+
+
+def released() -> memoryview:
+    view = memoryview(BINARY)
+    view.release()
+    return view
+
+
+def in_a_task(call: Callable[[AsyncSecretsClient], Any]) -> Callable[[SecretsClient], object]:
+    async def called(client: SecretsClient) -> object:
+        return await call(AsyncSecretsClient.sharing(client))
+
+    return lambda client: asyncio.run(called(client))
+
+
+def put_when_closed(client: SecretsClient) -> None:
+    client.close()
+    client.put("db", CANARY)
+
+
+ODD: Any = object()
+READS: dict[str, Callable[[SecretsClient], object]] = {
+    "json of text": lambda client: client.get("text").json,
+    "json of an array": lambda client: client.get("array").json,
+    "json with a field twice": lambda client: client.get("twice").json,
+    "json with NaN": lambda client: client.get("nan").json,
+    "json too deep": lambda client: client.get("deep").json,
+    "as_ dataclass": lambda client: client.get("db").as_(WrongShape),
+    "as_ class that refuses": lambda client: client.get("db").as_(Refusing),
+    "as_ model": lambda client: client.get("db").as_(Numbered),
+    "missing field": lambda client: client.get("db").json["x"],
+    "missing field below": lambda client: client.get("db").json["nested"]["x"],
+    "many": lambda client: client.get_many(["db", "none"])["none"],
+    "key ring": lambda client: client.key_ring("none"),
+}
+WRITES: dict[str, Callable[[SecretsClient], object]] = {
+    "too long": lambda client: client.put("db", CANARY * 10_000),
+    "too long in bytes": lambda client: client.put("db", BINARY * 10_000),
+    "too long in a bytearray": lambda client: client.put("db", cast(Any, bytearray(BINARY * 10_000))),
+    "an object": lambda client: client.put("db", {"p": CANARY, "o": ODD}),
+    "a list": lambda client: client.put("db", cast(Any, [CANARY])),
+    "a mapping that fails": lambda client: client.put("db", Unreadable(a=CANARY)),
+    "a memoryview": lambda client: client.put("db", cast(Any, memoryview(BINARY * 10_000))),
+    "a memoryview that was released": lambda client: client.put("db", cast(Any, released())),
+    "a mapping with a token": lambda client: client.put("db", {"a": CANARY}, token="x"),
+    "a version": lambda _: new_version({"a": CANARY}, token="x", rotation_token=f"{CANARY}{'0' * 36}"),
+    "a version with a rotation token": lambda _: new_version("x", rotation_token=CANARY * 100),
+    "a secret": lambda _: new_secret("bad name!", CANARY),
+    "stages": lambda client: client.put("db", CANARY, stages=["x"] * 30),
+    "token": lambda client: client.put("db", CANARY, token="x"),
+    "rotation token": lambda client: client.put("db", "x", rotation_token=CANARY),
+    "rotation token in a list": lambda client: client.put("db", "x", rotation_token=cast(Any, [CANARY])),
+    "create": lambda client: client.create("bad name!", CANARY),
+    "create again": lambda client: client.create("db", {"a": CANARY}),
+    "missing": lambda client: client.put("nope", CANARY),
+    "expected": lambda client: client.put("db", CANARY, expected_version_id="x" * 32),
+    "closed": put_when_closed,
+    "task: create": in_a_task(lambda client: client.create("db", CANARY)),
+    "task: missing": in_a_task(lambda client: client.put("nope", CANARY, rotation_token=f"{CANARY}{'0' * 36}")),
+    "task: an object": in_a_task(lambda client: client.put("db", {"p": CANARY, "o": ODD})),
+}
+
+
+def check_no_frame_holds_the_value(call: Callable[[SecretsClient], object], client: SecretsClient) -> None:
+    with pytest.raises(EnvelopeError) as caught:
+        call(client)
+    frames = [
+        frame
+        for error in _chain(caught.value)
+        for frame in traceback.TracebackException.from_exception(error, capture_locals=True).stack
+        if frame.filename != __file__
+    ]
+    assert frames
+    assert not [(frame.filename, frame.name) for frame in frames if CANARY in repr(frame.locals)]
+    assert CANARY not in "".join(traceback.format_exception(caught.value))
+    assert not [error for error in _chain(caught.value) if CANARY in repr((error.args, vars(error)))]
+
+
+@pytest.mark.parametrize("case", [*READS, *WRITES])
+def test_k23_no_frame_of_a_call_that_fails_holds_the_value(case: str) -> None:
+    check_no_frame_holds_the_value({**READS, **WRITES}[case], a_fake()[1])
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda client: client.put("db", CANARY),
+        lambda client: client.put("db", {"a": CANARY}),
+        lambda client: client.put("db", CANARY, expected_version_id="x" * 32),
+        lambda client: client.create("new", {"a": CANARY}),
+        in_a_task(lambda client: client.put("db", CANARY)),
+        in_a_task(lambda client: client.create("new", BINARY)),
+    ],
+)
+@pytest.mark.parametrize("trouble", ["outage", "denial"])
+def test_k23_no_frame_of_a_call_that_the_service_fails_holds_the_value(
+    call: Callable[[SecretsClient], object], trouble: str
+) -> None:
+    fake, client = a_fake()
+    for operation in ("PutSecretValue", "CreateSecret"):
+        fake.deny(operation)
+    with fake.outage() if trouble == "outage" else contextlib.nullcontext():
+        check_no_frame_holds_the_value(call, client)
+
+
+def test_what_is_hidden_on_its_way_is_stored_as_it_was_given() -> None:
+    class Color(str, Enum):  # noqa: UP042 - whose str() is another text, unlike that of a StrEnum
+        RED = "red"
+
+    client = a_fake()[1]
+    for given, stored in [
+        (CANARY, CANARY),
+        (Color.RED, "red"),
+        ({"a": [Color.RED, 1]}, '{"a":["red",1]}'),
+        (MappingProxyType({"b": {"c": None}}), '{"b":{"c":null}}'),
+        (BINARY, BINARY),
+        (bytearray(BINARY), BINARY),
+        (memoryview(BINARY)[::2], BINARY[::2]),
+    ]:
+        client.put("text", cast(Any, given))
+        secret = client.get("text")
+        found = secret.binary if secret.is_binary else secret.text
+        assert (found, repr(found)) == (stored, repr(stored))
+
+
+def test_what_is_handed_to_a_store_is_nothing_but_text_or_bytes() -> None:
+    for value in (CANARY, BINARY, {"a": CANARY}):
+        assert type(new_version(value).value) in (str, bytes)
+    assert repr(hidden(hidden({"a": 1}))) == "<hidden>"
+    assert len(hidden({"a": 1})) == 1
+    assert hidden(None) is None

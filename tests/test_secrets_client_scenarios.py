@@ -6,6 +6,7 @@ import asyncio
 import json
 import threading
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import fields
 from pathlib import Path
@@ -378,16 +379,52 @@ def test_k14_after_a_restored_snapshot_everything_is_read_anew() -> None:
     assert setting.text() == "secret 2"
 
 
+class Kernel:
+    """The clocks of a system, as `time.clock_gettime` tells them, on which a test sets the time and sleeps."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self._tell = time.clock_gettime
+        self._stepped_s: dict[int, float] = {}
+        self.asked: set[int] = set()
+        monkeypatch.setattr(time, "clock_gettime", self._told)
+
+    def _told(self, clock: int) -> float:
+        self.asked.add(clock)
+        return self._tell(clock) + self._stepped_s.get(clock, 0.0)
+
+    def set_time(self, step_s: float) -> None:
+        """Somebody sets the wall clock, forth or back."""
+        self._stepped_s = {time.CLOCK_REALTIME: step_s}
+
+    def suspend(self, seconds: float) -> None:
+        """The machine sleeps: the clock of what runs stands still meanwhile."""
+        self._stepped_s = {time.CLOCK_REALTIME: seconds, time.CLOCK_BOOTTIME: seconds}
+
+
 @pytest.mark.parametrize("step_s", [3_600.0, -3_600.0, 1e6])
 def test_k14_a_step_of_the_wall_clock_ages_nothing(step_s: float, monkeypatch: pytest.MonkeyPatch) -> None:
-    store, background = MemoryStore(db="secret 1"), list[object]()
+    kernel, store, background = Kernel(monkeypatch), MemoryStore(db="secret 1"), list[object]()
     client = SecretsClient(store, start_thread=background.append)
     client.get("db")
-    stepped = time.time() + step_s
-    monkeypatch.setattr(time, "time", lambda: stepped)
-    monkeypatch.setattr(time, "time_ns", lambda: int(stepped * 1e9))
+    kernel.set_time(step_s)
     assert client.get("db").text == "secret 1"
     assert (store.count("read"), background) == (1, [])
+    assert kernel.asked, "the clients' clock is one of these"
+
+
+@pytest.mark.skipif(not hasattr(time, "CLOCK_BOOTTIME"), reason="this system has no clock that counts its sleep")
+def test_k14_a_machine_that_slept_has_aged_what_it_holds(monkeypatch: pytest.MonkeyPatch) -> None:
+    kernel, store, background = Kernel(monkeypatch), MemoryStore(db="secret 1"), list[Callable[[], None]]()
+    client = SecretsClient(store, start_thread=background.append)
+    client.get("db")
+    store.set("db", "secret 2")
+    kernel.suspend(301)
+    assert client.get("db").text == "secret 1"
+    background.pop()()
+    assert client.get("db").text == "secret 2", "past its soft age it was renewed"
+    kernel.suspend(301 + 14_400)
+    with store.failing(OUTAGE), pytest.raises(AwsUnavailable):
+        client.get("db")  # past its hard age it is not given out
 
 
 @pytest.mark.parametrize("forgets", [False, True])

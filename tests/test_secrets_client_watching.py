@@ -9,15 +9,17 @@ from pathlib import Path
 
 import pytest
 
-from envelope import AwsUnavailable, InvalidArgument
+from envelope import AwsAccessDenied, AwsUnavailable, InvalidArgument
+from envelope.process_state import reset_all
 from envelope.testing import FakeClock
-from envelope_secrets import SecretChange, SecretsClient, SecretsError, StageMove, Subscription
+from envelope_secrets import SecretChange, SecretNotFound, SecretsClient, SecretsError, StageMove, Subscription
 from envelope_secrets.watching import LEAST_PAUSE_S, _restart_all
 from tests.python_child import run_python
 from tests.secret_stores_for_tests import MemoryStore, Setting
 
 ROOT = Path(__file__).parent.parent
 
+DENIED = AwsAccessDenied("denied", operation="secretsmanager:GetSecretValue", code="AccessDeniedException")
 OUTAGE = AwsUnavailable("down", operation="secretsmanager:GetSecretValue", code="InternalServiceError")
 
 
@@ -134,7 +136,7 @@ def test_a_secret_that_was_deleted_and_created_anew_is_a_change_of_its_arn(watch
     watching.store.set("db", "secret 1")
     while not watching.changes:
         watching.pauses.over()
-    assert watching.versions() == [("v1", "v1")]
+    assert watching.versions() == [("", "v1")]
     assert watching.changes[0].arn.endswith(":db-000002")
 
 
@@ -179,13 +181,106 @@ def test_a_secret_that_is_not_there_is_not_asked_for_in_a_rush(watching: Watchin
     watching.pauses.wait_until_it_sleeps()
     while watching.clock() < 600:
         watching.pauses.over()
-    assert watching.store.count("read") <= 600 / 15 + 1
+    assert watching.store.count("read") <= 3
     watching.store.set("none", "now there is one")
-    watching.pauses.over()
-    watching.store.set("none", "and another")
     while not watching.changes:
         watching.pauses.over()
-    assert watching.versions() == [("v1", "v2")]
+    watching.store.set("none", "and another")
+    while len(watching.changes) < 2:
+        watching.pauses.over()
+    assert watching.versions() == [("", "v1"), ("v1", "v2")]
+
+
+def test_a_label_that_first_appears_has_moved(watching: Watching) -> None:
+    watching.client.on_change("db", watching.changes.append, stage="AWSPENDING")
+    watching.pauses.wait_until_it_sleeps()
+    while watching.clock() < 86_400:
+        watching.pauses.over()
+    assert watching.store.count("read") <= 86_400 / 300 + 1, "what is absent costs what is there costs"
+    watching.store.set("db", "secret 2", stages=["AWSPENDING"])
+    before_s = watching.clock()
+    while not watching.changes:
+        watching.pauses.over()
+    assert watching.clock() - before_s <= 301
+    assert watching.versions() == [("", "v2")]
+
+
+def test_a_label_that_went_away_has_moved_when_another_version_gets_it(watching: Watching) -> None:
+    watching.store.set("db", "secret 2", stages=["AWSPENDING"])
+    watching.client.on_change("db", watching.changes.append, stage="AWSPENDING")
+    watching.pauses.wait_until_it_sleeps()
+    watching.pauses.over()
+    for to, from_ in ((None, "v2"), ("v2", None), (None, "v2")):  # back where it was is no move
+        watching.store.move_stage("db", StageMove("AWSPENDING", to, from_))
+        for _ in range(3):
+            watching.pauses.over()
+    assert watching.changes == []
+    watching.store.set("db", "secret 3", stages=["AWSPENDING"])
+    while not watching.changes:
+        watching.pauses.over()
+    assert watching.versions() == [("", "v3")]
+
+
+def test_who_is_denied_asks_no_more_often_than_who_is_not_and_is_told_of_what_has_moved(watching: Watching) -> None:
+    watching.client.on_change("db", watching.changes.append)
+    watching.pauses.wait_until_it_sleeps()
+    watching.pauses.over()
+    watching.store.set("db", "secret 2")
+    with watching.store.failing(DENIED):
+        while watching.clock() < 3_600:
+            watching.pauses.over()
+    assert watching.store.count("read") <= 3_600 / 300 + 1
+    while not watching.changes:
+        watching.pauses.over()
+    assert watching.versions() == [("v1", "v2")], "it was there all the time"
+
+
+def test_a_refusal_that_is_told_late_or_to_nobody_is_none() -> None:
+    setting = Setting()
+    setting.client.on_change("db", setting.changes.append)
+    watcher = setting.client._watcher
+    watcher.saw("db", "AWSCURRENT", ("arn", "v1"), 5)
+    watcher.was_refused("db", "AWSCURRENT", 4, rests_until_s=300, is_absent=True)
+    watcher.was_refused("other", "AWSCURRENT", 9, rests_until_s=300, is_absent=True)
+    watcher.saw("db", "AWSCURRENT", ("arn", "v2"), 6)
+    assert [(change.previous_version_id, change.version_id) for _, change in watcher._changes] == [("v1", "v2")]
+
+
+def test_a_call_that_was_superseded_tells_of_no_absence() -> None:
+    setting = Setting()
+    setting.client.on_change("none", setting.changes.append)
+    setting.background.clear()
+    gone = setting.store._found
+
+    def overtaken(secret_id: str) -> object:
+        setting.client.invalidate()  # what the call finds is not kept
+        return gone(secret_id)
+
+    setting.store._found = overtaken  # type: ignore[assignment, method-assign]
+    with pytest.raises(SecretNotFound):
+        setting.client.get("none")
+    assert not setting.client._watcher._watched["none", "AWSCURRENT"].is_absent
+
+
+def test_a_version_that_is_refused_by_its_id_says_nothing_of_a_label() -> None:
+    setting = Setting()
+    setting.client.on_change("db", setting.changes.append)
+    with pytest.raises(SecretNotFound):
+        setting.client.get("db", version_id="v9", stage="AWSCURRENT")
+    assert not setting.client._watcher._watched["db", "AWSCURRENT"].is_absent
+
+
+def test_after_a_restored_snapshot_nothing_rests() -> None:
+    setting = Setting()
+    setting.client.on_change("none", setting.changes.append)
+    setting.background.clear()
+    with pytest.raises(SecretNotFound):
+        setting.client.get("none")
+    watcher = setting.client._watcher
+    watched = watcher._watched["none", "AWSCURRENT"]
+    assert watcher._looked(("none", "AWSCURRENT"), watched.rests_until_s) == 300
+    reset_all()
+    assert watched.rests_until_s < setting.clock()
 
 
 def test_what_a_callback_raises_is_logged_and_the_others_are_called(
@@ -267,6 +362,19 @@ def test_where_no_thread_can_be_started_there_is_no_subscription() -> None:
         setting.client.on_change("db", setting.changes.append)
     assert setting.client.stats().subscriptions == 0
     _restart_all()
+
+
+def test_a_clock_that_fails_ends_the_thread_and_the_next_subscription_starts_another() -> None:
+    setting = Setting()
+    setting.client.on_change("db", setting.changes.append)
+    watch = setting.background.pop()
+    clock, setting.client._watcher._clock = setting.client._watcher._clock, lambda: 1 // 0
+    with pytest.raises(ZeroDivisionError):
+        watch()  # told by the thread's own hook
+    setting.client._watcher._clock = clock
+    setting.background.clear()
+    setting.client.on_change("db", setting.changes.append)
+    assert len(setting.background) == 1
 
 
 def test_an_older_answer_that_is_told_late_is_no_change() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import sys
 import traceback
 from collections.abc import Mapping, Sequence
@@ -327,6 +328,69 @@ def test_a_dictionary_with_other_names_than_text_is_an_invalid_argument() -> Non
 def test_a_type_that_cannot_be_found_is_an_invalid_argument() -> None:
     with pytest.raises(InvalidArgument, match="a type that One names cannot be resolved"):
         read(one_field("Nowhere"), '{"it": 1}')
+
+
+# --- depth ----------------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class Leaf:
+    value: int
+    next: Leaf | Branch | None = None
+
+
+@dataclass
+class Branch:
+    name: str
+    next: list[Leaf] | tuple[Branch, ...] | Leaf | None = None
+    names: list[str] | list[int] | None = None
+
+
+def nested(innermost: str, levels: int) -> str:
+    for _ in range(levels):
+        innermost = f'{{"value": 1, "next": {innermost}}}'
+    return innermost
+
+
+def test_a_union_of_several_classes_takes_no_time_that_doubles_with_each_level() -> None:
+    assert refusal(Leaf, nested(f'{{"value": "{CANARY}"}}', 40)) == (
+        "the value of prod/db is no Leaf: 'next' must be of one of 3 types, not an object"
+    )
+    made: Any = read(Leaf, nested('{"name": "end", "next": [{"value": "7"}], "names": []}', 40))
+    for _ in range(40):
+        made = made.next
+    assert made == Branch("end", [Leaf(7)], [])
+
+
+def test_what_is_read_twice_is_no_object_of_two_owners() -> None:
+    both = read(Branch, '{"name": "a", "names": [], "next": [{"value": 1, "next": {"name": "b", "names": []}}]}')
+    below: Any = both.next
+    assert both.names == below[0].next.names == []
+    assert both.names is not below[0].next.names
+
+
+def test_a_depth_that_the_calls_under_way_leave_no_room_for_is_refused_without_the_value() -> None:
+    deep = secret(nested(f'{{"value": 1, "next": {{"name": "{CANARY}"}}}}', 90))
+    _ = deep.json
+
+    def reading_below(calls: int) -> object:
+        return deep.as_(Leaf) if calls == 0 else reading_below(calls - 1)
+
+    with pytest.raises(SecretFormatError, match="is nested too deep for the calls that are under way") as caught:
+        reading_below(sys.getrecursionlimit() - len(inspect.stack()) - 150)
+    report = traceback.TracebackException.from_exception(caught.value, capture_locals=True)
+    assert CANARY not in "".join(report.format())
+
+
+def test_a_class_that_json_cannot_fill_is_refused_without_a_frame_that_holds_the_value() -> None:
+    text, array = f'{{"it": "{CANARY}"}}', f'{{"it": [{{"{CANARY}": 1}}, "{CANARY}"]}}'
+    for hint, given in ((complex, text), (list[dict[int, str]], array), ("nowhere", text)):
+        with pytest.raises(InvalidArgument) as caught:
+            secret(given).as_(one_field(hint))
+        report = traceback.TracebackException.from_exception(caught.value, capture_locals=True)
+        frames = [frame for frame in report.stack if frame.filename != __file__]
+        assert frames
+        assert not [frame.name for frame in frames if CANARY in repr(frame.locals)]
 
 
 # --- pydantic -------------------------------------------------------------------------------------------------------

@@ -153,5 +153,7 @@ class Calls(Generic[K, V]):
             self._shelf.count_failure()
             entry = self._shelf.entries.get(key)
             if self._shelf.is_current(key, flight):
-                self._shelf.keep_failure(key, kept, now_s=now_s, chance=chance, keeps_entry=keeps_entry)
+                self._shelf.keep_failure(
+                    key, kept, number=flight.number, now_s=now_s, chance=chance, keeps_entry=keeps_entry
+                )
         self._hooks.on_failure(key, error, entry)

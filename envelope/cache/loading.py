@@ -14,7 +14,8 @@ unless the failure is one after which it must not. What an older call brings nev
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Mapping
+import math
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from functools import partial
 from typing import Generic, TypeAlias, TypeVar
 
@@ -110,6 +111,20 @@ class LoadingCache(Generic[K, V]):
         with self._shelf.lock:
             entry = self._shelf.entries.get(key)
             return None if entry is None or now_s >= entry.expires_s else entry
+
+    def failure(self, key: K) -> Failure | None:
+        """The failure of the newest call for a key, for a moment after it; None once a newer one has succeeded."""
+        with self._shelf.lock:
+            return self._shelf.failures.get(key)
+
+    def hasten(self, keys: Iterable[K]) -> None:
+        """Have what there is for these keys renewed at its next use, as if it had aged.
+
+        The pause after a renewal that has failed stays.
+        """
+        with self._shelf.lock:
+            for entry in filter(None, map(self._shelf.entries.get, keys)):
+                entry.refresh_s = entry.fresh_until_s = -math.inf
 
     def items(self) -> list[tuple[K, V]]:
         """What there is at this moment, without using it; some of it may have expired."""

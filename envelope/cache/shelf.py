@@ -41,11 +41,12 @@ class CallsItself(RuntimeError):
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """A call that failed: nobody calls again before `until_s`."""
+    """A call that failed: nobody calls again before `until_s`. `number` is that of the call, as of `Entry`."""
 
     error: Exception
     until_s: float
     in_a_row: int
+    number: int
 
     def is_over(self, now_s: float) -> bool:
         """Whether it was so long ago that it counts no more."""
@@ -237,11 +238,13 @@ class Shelf(Generic[K, V]):
         """Count a call that failed, whether anybody still wants it or not."""
         self._failed += 1
 
-    def keep_failure(self, key: K, error: Exception, *, now_s: float, chance: float, keeps_entry: bool) -> None:
+    def keep_failure(
+        self, key: K, error: Exception, *, number: int, now_s: float, chance: float, keeps_entry: bool
+    ) -> None:
         """Remember that a call has failed; the entry, if there is one, is not renewed for a while, or dropped."""
         before = self.failures.pop(key, None)
         in_a_row = 1 if before is None or before.is_over(now_s) else before.in_a_row + 1
-        self.failures[key] = Failure(error, now_s + back_off_s(in_a_row, chance), in_a_row)
+        self.failures[key] = Failure(error, now_s + back_off_s(in_a_row, chance), in_a_row, number)
         oldest = next(iter(self.failures))
         while len(self.failures) > self._capacity or self.failures[oldest].is_over(now_s):
             del self.failures[oldest]

@@ -15,29 +15,31 @@ __all__ = ["SecretBatch"]
 class SecretBatch(HidesValue, Mapping[str, Secret]):
     """Secrets by the ids they were asked for. One that failed raises its error when it is taken out.
 
-    Iteration, length and ``in`` are those of the secrets that came; `errors` has the others.
-
-    Attributes:
-        errors: why the others did not come, by id.
+    Iteration, length and ``in`` are those of the secrets that came; `errors` has the others. Immutable.
 
     Raises:
         EnvelopeError: on access to a secret that failed, the error of that one.
         InvalidArgument: on access to what was not asked for. It is a `KeyError` too, as of every mapping.
     """
 
-    __slots__ = ("_secrets", "errors")
+    __slots__ = ("_errors", "_secrets")
 
     def __init__(self, answers: Mapping[str, Secret | EnvelopeError]) -> None:
         self._secrets = {name: answer for name, answer in answers.items() if isinstance(answer, Secret)}
-        self.errors: Mapping[str, EnvelopeError] = MappingProxyType(
+        self._errors: Mapping[str, EnvelopeError] = MappingProxyType(
             {name: answer for name, answer in answers.items() if isinstance(answer, EnvelopeError)}
         )
+
+    @property
+    def errors(self) -> Mapping[str, EnvelopeError]:
+        """Why the others did not come, by id."""
+        return self._errors
 
     def __getitem__(self, secret_id: str) -> Secret:
         secret = self._secrets.get(secret_id)
         if secret is not None:
             return secret
-        error = self.errors.get(secret_id)
+        error = self._errors.get(secret_id)
         if error is not None:
             raise own_copy(error)  # who asks twice must not grow its traceback
         raise _NotAsked("a secret was taken out of a batch that it was not asked for in")
@@ -52,7 +54,7 @@ class SecretBatch(HidesValue, Mapping[str, Secret]):
         return secret_id in self._secrets
 
     def __repr__(self) -> str:
-        return f"SecretBatch({len(self._secrets)} secrets, {len(self.errors)} errors)"
+        return f"SecretBatch({len(self._secrets)} secrets, {len(self._errors)} errors)"
 
 
 class _NotAsked(InvalidArgument, KeyError):

@@ -50,7 +50,8 @@ class SecretsClient(HidesValue):
     background while everybody goes on with what there is; while the store does not answer, it serves up to the hard
     age. Denied, deleted and missing are answers: then nothing serves any more.
 
-    A `secret_id` is a name or an ARN, as the store takes it; each spelling is kept apart.
+    A `secret_id` is a name or an ARN, as the store takes it. Each spelling is kept apart, and what one has found out
+    has the others renewed at their next use.
 
     Args:
         store: where the secrets are; AWS Secrets Manager by the process's own configuration if there is none given.
@@ -86,6 +87,7 @@ class SecretsClient(HidesValue):
             limits,
             on_event=on_event,
             saw=self._watcher.saw,
+            was_refused=self._watcher.was_refused,
             clock=clock,
             random=random,
             start_thread=start_thread,
@@ -191,15 +193,26 @@ class SecretsClient(HidesValue):
         """Have `callback` called once for each move of a label to another version, whoever reads or does not read.
 
         One thread for all subscriptions asks when a value has reached its soft age. It calls them one after the other,
-        so be quick; what a callback raises is logged and ignored. The version that there is now is no change.
+        so be quick; what a callback raises is logged and ignored. The version that there is now is no change; a label
+        that no version has now is told of when one gets it. That a label goes away is not told.
 
         Args:
             stage: AWSCURRENT by default.
         """
+        return self._subscribe(secret_id, callback, stage, is_over=lambda: False)
+
+    def _subscribe(
+        self,
+        secret_id: str,
+        callback: Callable[[SecretChange], object],
+        stage: str | None,
+        *,
+        is_over: Callable[[], bool],
+    ) -> Subscription:
         check_function("callback", callback)
         self._access.check_open()
         key = version_key(secret_id, stage)
-        subscription = self._watcher.subscribe(key[0], str(key[1]), callback)
+        subscription = self._watcher.subscribe(key[0], str(key[1]), callback, is_over=is_over)
         known = self._cache.peek(key)
         if known is not None:
             self._watcher.saw(key[0], str(key[1]), (known.value.arn, known.value.version_id), known.number)
@@ -238,8 +251,10 @@ class SecretsClient(HidesValue):
         Raises:
             SecretConflict: there is a secret of that name.
         """
+        from envelope_secrets.stores.hidden_values import hidden
         from envelope_secrets.writing import create, new_secret
 
+        value = hidden(value)
         secret = new_secret(
             name,
             value,
@@ -274,8 +289,10 @@ class SecretsClient(HidesValue):
         Raises:
             SecretConflict: the token is another value's, or another version than the expected one is current.
         """
+        from envelope_secrets.stores.hidden_values import hidden
         from envelope_secrets.writing import new_version, put, put_if_current
 
+        value, rotation_token = hidden(value), hidden(rotation_token)
         version = new_version(value, token=token, stages=stages, rotation_token=rotation_token)
         with self._cache.changing(secret_id):
             if expected_version_id is not None:

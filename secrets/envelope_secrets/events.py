@@ -45,7 +45,7 @@ class SecretChange:
         arn: of the secret; another one than before if it was deleted and created anew.
         stage: the label.
         version_id: the version that has it now.
-        previous_version_id: the version that had it before, as far as this process has seen.
+        previous_version_id: the version that had it before, as far as this process has seen; empty if none had it.
     """
 
     secret_id: str

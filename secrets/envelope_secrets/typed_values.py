@@ -16,7 +16,7 @@ from collections.abc import Set as AbstractSet
 from dataclasses import InitVar, dataclass, field
 from enum import Enum
 from functools import lru_cache
-from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal, TypeAlias, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from envelope.errors import InvalidArgument
 from envelope_secrets.errors import SecretFormatError
@@ -62,12 +62,25 @@ def typed_value(kind: type[T], fields: Mapping[str, Any], *, where: str) -> T:
     if not (_is_dataclass(kind) or _is_model(kind)):
         shown = getattr(kind, "__name__", f"of type {type(kind).__name__}")
         raise InvalidArgument(f"kind must be a dataclass or a pydantic model, not {shown}")
-    problems = _Problems()
-    made: Any = _object(kind, fields, _Place("", problems, from_text=True))
-    if made is _UNFIT:
-        raise SecretFormatError(f"{where} is no {kind.__name__}: {problems.text()}", hint="compare it with the class")
+    made, problem = _made_or_problem(kind, fields)
+    if isinstance(problem, InvalidArgument):
+        raise problem
+    if problem:
+        raise SecretFormatError(f"{where} is no {kind.__name__}: {problem}", hint="compare it with the class")
     fitting: T = made
     return fitting
+
+
+def _made_or_problem(kind: type, fields: Mapping[str, Any]) -> tuple[Any, str | InvalidArgument]:
+    """The object, or what is wrong. It does not raise: frames from here on hold values in their local variables."""
+    problems = _Problems()
+    try:
+        made = _object(kind, fields, _Place("", problems, from_text=True, tries={}))
+    except InvalidArgument as error:
+        return _UNFIT, error.with_traceback(None)
+    except RecursionError:
+        return _UNFIT, "it is nested too deep for the calls that are under way"
+    return made, problems.text() if made is _UNFIT else ""
 
 
 @dataclass(slots=True)
@@ -82,19 +95,33 @@ class _Problems:
         return "; ".join([*lacks, *self.others[:MAX_SHOWN_PROBLEMS]])
 
 
+_Tries: TypeAlias = dict[tuple[int, int, bool], tuple[Any, Any]]
+"""What came of each type, value and `from_text`, after the type itself. The keys are identities, as types need not be
+hashable, and so the types have to be kept; values are kept by their secret."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Place:
-    """Where in the secret a value is, and whether text may be taken for a number there."""
+    """Where in the secret a value is.
+
+    Attributes:
+        from_text: whether text may be taken for a number here.
+        tries: what came of trying members of unions.
+    """
 
     path: str
     problems: _Problems
     from_text: bool
+    tries: _Tries
 
     def inside(self, name: str) -> _Place:
         return dataclasses.replace(self, path=f"{self.path}.{name}" if self.path else name)
 
     def item(self, number: int) -> _Place:
         return dataclasses.replace(self, path=f"{self.path}[{number}]")
+
+    def trying(self, *, from_text: bool) -> _Place:
+        return _Place(self.path, _Problems(), from_text, self.tries)
 
     def refuse(self, allowed: str, value: object) -> object:
         return self.note(f"{self._name()} must be {allowed}, not {_json_word(value)}")
@@ -290,10 +317,20 @@ def _union(members: tuple[Any, ...], value: Any, place: _Place) -> Any:
         return _read(others[0], value, place)
     for from_text in (False, True) if place.from_text else (False,):
         for member in members:
-            read = _read(member, value, _Place(place.path, _Problems(), from_text))
+            read = _tried(member, value, place.trying(from_text=from_text))
             if read is not _UNFIT:
                 return read
     return place.refuse(f"of one of {len(members)} types", value)
+
+
+def _tried(member: Any, value: Any, place: _Place) -> Any:
+    """What a member makes of a value; found out once, or else the time would double at every level of unions."""
+    if not (value and isinstance(value, (Mapping, tuple))):
+        return _read(member, value, place)  # it has no levels; and an empty tuple is the same object everywhere
+    key = (id(member), id(value), place.from_text)
+    if key not in place.tries:
+        place.tries[key] = (member, _read(member, value, place))
+    return place.tries[key][1]
 
 
 def _choice(choices: Sequence[tuple[Any, Any]], value: Any, place: _Place) -> Any:
@@ -304,7 +341,7 @@ def _choice(choices: Sequence[tuple[Any, Any]], value: Any, place: _Place) -> An
     if place.from_text and isinstance(value, str):
         for choice, chosen in choices:
             reader = _SCALARS.get(type(choice), _text)
-            if choice is not None and reader(value, _Place("", _Problems(), from_text=True)) == choice:
+            if choice is not None and reader(value, place.trying(from_text=True)) == choice:
                 return chosen
     return place.note(f"{_shown(place.path)} must be one of {_listed([_shown(choice) for choice, _ in choices])}")
 
@@ -348,8 +385,7 @@ _JSON_WORDS = {str: "text", bool: "a truth value", int: "a number", float: "a nu
 
 def _json_word(value: object) -> str:
     """What kind of JSON value it is."""
-    array_or_object = "an object" if isinstance(value, Mapping) else "an array"
-    return _JSON_WORDS.get(type(value), array_or_object)
+    return _JSON_WORDS.get(type(value), "an object" if isinstance(value, Mapping) else "an array")
 
 
 def _shown(name: object) -> str:

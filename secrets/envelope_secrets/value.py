@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any, NoReturn, TypeVar
@@ -150,7 +151,8 @@ class Secret(HidesValue):
         """The fields of the JSON object that the text is; parsed once.
 
         Raises:
-            SecretFormatError: the value is binary, no JSON, no object, nested more than 100 deep, or has a field twice.
+            SecretFormatError: the value is binary, no JSON, no object, nested more than 100 deep, or has a field twice
+                or a number that would not be read as it is written: 1e999, or one of more than 4,300 digits.
         """
         fields = self._fields
         if fields is None:
@@ -186,7 +188,13 @@ class _NoSuchField(SecretFormatError, KeyError):
 def _parsed(text: str, where: str) -> SecretFields | str:
     """The fields, or what is wrong. It does not raise: the local variables of this frame hold the value."""
     try:
-        parsed = json.loads(text, object_pairs_hook=_unique, parse_constant=_refused_constant)
+        parsed = json.loads(
+            text,
+            object_pairs_hook=_unique,
+            parse_constant=_refused_constant,
+            parse_float=_finite,
+            parse_int=_whole,
+        )
         if isinstance(parsed, dict):
             fields: SecretFields = _frozen(parsed, where)
             return fields
@@ -214,6 +222,22 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _refused_constant(_: str) -> NoReturn:
     raise _Refused("has a number that JSON does not know: NaN or Infinity")
+
+
+def _finite(digits: str) -> float:
+    """A number that a float can hold: Python would make infinity of the others, which JSON does not know."""
+    number = float(digits)
+    if math.isinf(number):
+        raise _Refused("has a number that is too large for a float")
+    return number
+
+
+def _whole(digits: str) -> int:
+    """A whole number that Python is willing to read: its time grows with the square of the digits."""
+    try:
+        return int(digits)
+    except ValueError:  # sys.set_int_max_str_digits, 4,300 by default
+        raise _Refused(f"has a number of {len(digits.lstrip('-')):,} digits, which are too many") from None
 
 
 def _frozen(value: Any, where: str, depth: int = 1) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import math
 import os
 import threading
 from collections import deque
@@ -36,25 +37,35 @@ class _Watched:
     """One label, as it was seen last.
 
     Attributes:
-        version: the version that had it, or None before the first look.
+        version: the version that had it, or None if none was seen yet.
+        is_absent: whether no version had it, when somebody looked last.
         number: of the call that told so; what older calls tell is not news.
+        rests_until_s: nobody is asked before, because the answer was no.
     """
 
     subscriptions: list[Subscription] = field(default_factory=list)
     version: Version | None = None
+    is_absent: bool = False
     number: int = -1
+    rests_until_s: float = -math.inf
 
 
 class Subscription:
     """Goes on until `close`, or the end of its `with` block, or of its client."""
 
-    __slots__ = ("_callback", "_watcher", "secret_id", "stage")
+    __slots__ = ("_callback", "_is_over", "_watcher", "secret_id", "stage")
 
     def __init__(
-        self, watcher: Watcher, secret_id: str, stage: str, callback: Callable[[SecretChange], object]
+        self,
+        watcher: Watcher,
+        secret_id: str,
+        stage: str,
+        callback: Callable[[SecretChange], object],
+        is_over: Callable[[], bool],
     ) -> None:
         self._watcher = watcher
         self._callback = callback
+        self._is_over = is_over
         self.secret_id = secret_id
         self.stage = stage
 
@@ -72,6 +83,12 @@ class Subscription:
     def close(self) -> None:
         """Call back no more, but for a call that is running. Closing again is fine."""
         self._watcher.end(self)
+
+    def end_if_over(self) -> None:
+        """Close it, and say so in the log, if nobody is left who could be called back."""
+        if self._is_over():
+            self.close()
+            logging.getLogger(__name__).warning("%r has ended, because its event loop is closed", self)
 
     def call(self, change: SecretChange) -> None:
         """Call back. What that raises is logged, and nothing else fails for it."""
@@ -121,10 +138,12 @@ class Watcher:
 
     def reset_after_fork(self) -> None:
         """In a forked child there is no thread yet; after a restored snapshot it is there, and looks at once."""
-        if os.getpid() == self._process_id:
-            self._alarm.set()
-        else:
+        if os.getpid() != self._process_id:
             self._begin()
+        with self._lock:
+            for watched in self._watched.values():
+                watched.rests_until_s = -math.inf
+        self._alarm.set()
 
     def restart(self) -> None:
         """Go on with the subscriptions of the parent."""
@@ -138,13 +157,24 @@ class Watcher:
         with self._lock:
             return sum(len(watched.subscriptions) for watched in self._watched.values())
 
-    def subscribe(self, secret_id: str, stage: str, callback: Callable[[SecretChange], object]) -> Subscription:
+    def subscribe(
+        self,
+        secret_id: str,
+        stage: str,
+        callback: Callable[[SecretChange], object],
+        *,
+        is_over: Callable[[], bool] = lambda: False,
+    ) -> Subscription:
         """Call back at each move of a label from now on.
+
+        Args:
+            is_over: whether calling back makes no sense any more; asked from time to time, and then the subscription
+                ends.
 
         Raises:
             SecretsError: no thread can be started.
         """
-        subscription = Subscription(self, secret_id, stage, callback)
+        subscription = Subscription(self, secret_id, stage, callback, is_over)
         with self._lock:
             watched = self._watched.setdefault((secret_id, stage), _Watched())
             watched.subscriptions.append(subscription)
@@ -156,17 +186,35 @@ class Watcher:
         return subscription
 
     def saw(self, secret_id: str, stage: str, version: Version, number: int) -> None:
-        """Note which version a call has found under a label, and have it told if that is another one."""
+        """Note which version a call has found under a label, and have it told if that is another one.
+
+        A label that was absent and is back where it was has not moved.
+        """
         with self._lock:
             watched = self._watched.get((secret_id, stage))
             if watched is None or number <= watched.number:
                 return
-            before, watched.version, watched.number = watched.version, version, number
-            if before is None or before == version:
+            before, was_absent = watched.version, watched.is_absent
+            watched.version, watched.is_absent, watched.number = version, False, number
+            if before == version or (before is None and not was_absent):
                 return
-            change = SecretChange(secret_id, version[0], stage, version[1], before[1])
+            previous = "" if before is None or was_absent else before[1]
+            change = SecretChange(secret_id, version[0], stage, version[1], previous)
             self._changes.extend((subscription, change) for subscription in watched.subscriptions)
         self._alarm.set()
+
+    def was_refused(self, secret_id: str, stage: str, number: int, *, rests_until_s: float, is_absent: bool) -> None:
+        """Note that a call for a label was answered: no.
+
+        Args:
+            rests_until_s: the clock's seconds until when nobody is asked again.
+            is_absent: whether no version has the label, as far as the answer tells.
+        """
+        with self._lock:
+            watched = self._watched.get((secret_id, stage))
+            if watched is not None and number > watched.number:
+                watched.number, watched.rests_until_s = number, rests_until_s
+                watched.is_absent = watched.is_absent or is_absent
 
     def end(self, subscription: Subscription) -> None:
         """End a subscription, and with the last one the thread."""
@@ -202,16 +250,36 @@ class Watcher:
             raise
 
     def _run(self, alarm: threading.Event) -> None:
-        while True:
-            alarm.clear()  # first, so that what comes meanwhile wakes it again
-            self._call_back()
+        try:
+            while self._made_a_round(alarm):
+                pass
+        except BaseException:  # of the clock or the wait that the client was given; the next subscription tries again
             with self._lock:
-                keys = list(self._watched)
-                if not keys:
-                    self._is_running = False
-                    return
-            due_s = min(self._tend(*key) for key in keys)
-            self._wait(alarm, max(due_s - self._clock(), LEAST_PAUSE_S))
+                self._is_running = False
+            raise
+
+    def _made_a_round(self, alarm: threading.Event) -> bool:
+        """Call back, look, and wait for the next round; False if there is nobody to make one for."""
+        alarm.clear()  # first, so that what comes meanwhile wakes it again
+        self._call_back()
+        for subscription in self._subscriptions():
+            subscription.end_if_over()
+        with self._lock:
+            resting = {key: watched.rests_until_s for key, watched in self._watched.items()}
+            self._is_running = bool(resting)
+        if not resting:
+            return False
+        due_s = min(self._looked(key, rests_until_s) for key, rests_until_s in resting.items())
+        self._wait(alarm, max(due_s - self._clock(), LEAST_PAUSE_S))
+        return True
+
+    def _subscriptions(self) -> list[Subscription]:
+        with self._lock:
+            return [subscription for watched in self._watched.values() for subscription in watched.subscriptions]
+
+    def _looked(self, key: tuple[str, str], rests_until_s: float) -> float:
+        """Have the call for a label made if one is due. The clock's seconds when the next one is."""
+        return rests_until_s if self._clock() < rests_until_s else self._tend(*key)
 
     def _call_back(self) -> None:
         while True:

@@ -21,7 +21,9 @@ from envelope_secrets.limits import (
     value_problem,
 )
 from envelope_secrets.stages import AWSCURRENT, AWSPREVIOUS, StageMove
+from envelope_secrets.stores.hidden_values import hidden, hidden_bytes, hidden_text, kind_of, plain
 from envelope_secrets.stores.protocol import NO_TAGS, NewSecret, NewVersion, SecretStore, VersionPlace
+from envelope_secrets.value import MAX_JSON_DEPTH
 
 __all__ = ["create", "new_secret", "new_version", "put", "put_if_current"]
 
@@ -52,14 +54,15 @@ def new_version(
     Raises:
         InvalidArgument: the service would refuse it. The text shows no value and no rotation token.
     """
+    value, rotation_token = hidden(value), hidden(rotation_token)
     labels = _labels(stages)
     chosen = str(uuid.uuid4()) if token is None else token
-    stored = _stored_form(value)
-    _check("value", value_problem(stored))
+    stored, problem = _stored_form(value)
+    _check("value", problem or value_problem(stored))
     _check("token", token_problem(chosen))
     _check("stages", stages_problem(labels))
     _check("rotation_token", _rotation_token_problem(rotation_token))
-    return NewVersion(stored, chosen, labels, rotation_token)
+    return NewVersion(plain(stored), chosen, labels, rotation_token)
 
 
 def new_secret(
@@ -82,6 +85,7 @@ def new_secret(
     Raises:
         InvalidArgument: the service would refuse it.
     """
+    value = hidden(value)
     _check("name", name_problem(name))
     _check("description", description_problem(description))
     _check("tags", tags_problem(NO_TAGS if tags is None else tags))
@@ -208,7 +212,7 @@ def _rotation_token_problem(token: object) -> str | None:
 
 def _text_problem(value: object, most: int) -> str | None:
     if not isinstance(value, str):
-        return f"must be text, not {type(value).__name__}"
+        return f"must be text, not {kind_of(value)}"
     return f"must have up to {most:,} characters, not {len(value):,}" if len(value) > most else None
 
 
@@ -225,42 +229,56 @@ def _regions(regions: Mapping[str, str] | Iterable[str]) -> Mapping[str, str]:
 # --- the stored form ------------------------------------------------------------------------------------------------
 
 
-def _stored_form(value: object) -> str | bytes:
-    if isinstance(value, (bytearray, memoryview)):
-        return bytes(value)
+def _stored_form(value: object) -> tuple[str | bytes, str | None]:
+    """What is to be stored, hidden; and what is wrong. This and `_json_text` do not raise: their frames hold the value.
+
+    Texts and attributes of what is caught here may quote it too, so nothing is chained.
+    """
     if isinstance(value, Mapping):
         return _json_text(value)
     if isinstance(value, (str, bytes)):
-        return value
-    raise InvalidArgument(f"value must be text, bytes or a mapping, not {type(value).__name__}")
+        return value, None
+    if not isinstance(value, memoryview):
+        return "", f"must be text, bytes or a mapping, not {kind_of(value)}"
+    try:
+        return hidden_bytes(value.tobytes()), None
+    except ValueError:
+        return b"", "is a memoryview that was released"
 
 
-def _json_text(fields: Mapping[str, Any]) -> str:
+def _json_text(fields: Mapping[str, Any]) -> tuple[str, str | None]:
     """The fields as a JSON object, without the spaces that would count for the size."""
-    problem = "is no JSON object: it contains itself, a number that JSON does not know, or text that is no Unicode"
     try:
         text = json.dumps(_plain(fields), ensure_ascii=False, allow_nan=False, separators=(",", ":"))
         text.encode()
-        return text
+        return hidden_text(text), None
     except _NotJson as refusal:
-        problem = str(refusal)
-    except (ValueError, RecursionError):  # not chained: their texts and attributes may quote the value
-        pass
-    raise InvalidArgument(f"value {problem}")
+        return "", str(refusal)
+    except ValueError:
+        return (
+            "",
+            "is no JSON object: it has a number that JSON does not know, a too long one, or text that is no Unicode",
+        )
+    except RecursionError:
+        return "", "is nested too deep for the calls that are under way"
+    except Exception as error:  # noqa: BLE001 - of a mapping that somebody else has written
+        return "", f"is a mapping whose items raised {type(error).__name__}"
 
 
 class _NotJson(Exception):
     """A part of a mapping that JSON has not; the text names its type alone."""
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: Any, depth: int = 1) -> Any:
     """The value in the types that the JSON encoder knows."""
+    if depth > MAX_JSON_DEPTH and isinstance(value, (Mapping, list, tuple)):
+        raise _NotJson(f"is nested more than {MAX_JSON_DEPTH} deep, or contains itself")
     if isinstance(value, Mapping):
         if not all(isinstance(name, str) for name in value):
             raise _NotJson("is no JSON object: it has a name that is no text")
-        return {name: _plain(item) for name, item in value.items()}
+        return {name: _plain(item, depth + 1) for name, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
+        return [_plain(item, depth + 1) for item in value]
     if value is None or isinstance(value, (str, bool, int, float)):
         return value
     raise _NotJson(f"is no JSON object: it has a {type(value).__name__} in it")

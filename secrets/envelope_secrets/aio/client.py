@@ -26,6 +26,7 @@ from envelope_secrets.inject import inject
 from envelope_secrets.key_ring import KeyRing
 from envelope_secrets.references import SecretReference
 from envelope_secrets.stages import AWSCURRENT
+from envelope_secrets.stores.hidden_values import hidden
 from envelope_secrets.stores.protocol import (
     NO_TAGS,
     PolicyFinding,
@@ -164,13 +165,15 @@ class AsyncSecretsClient(HidesValue):
         """See `SecretsClient.on_change`; to be called in a running event loop, which calls back.
 
         Args:
-            callback: a function, or a coroutine function, of which a task is made for each change.
+            callback: a function, or a coroutine function, of which a task is made for each change. Once its event loop
+                is closed, the subscription ends at the next look, with a warning in the log.
 
         Raises:
             InvalidArgument: no event loop is running.
         """
         check_function("callback", callback)
-        return self._blocking.on_change(secret_id, _LoopCallback(callback), stage=stage)
+        in_loop = _LoopCallback(callback)
+        return self._blocking._subscribe(secret_id, in_loop, stage, is_over=in_loop.is_over)
 
     def inject(self, **parameters: str | SecretReference) -> Callable[[_Function], _Function]:
         """See `SecretsClient.inject`; for coroutine functions and asynchronous generators."""
@@ -194,6 +197,7 @@ class AsyncSecretsClient(HidesValue):
         token: str | None = None,
     ) -> VersionPlace:
         """See `SecretsClient.create`."""
+        value = hidden(value)
         return await to_its_end(
             self._blocking.create,
             name,
@@ -216,6 +220,7 @@ class AsyncSecretsClient(HidesValue):
         rotation_token: str | None = None,
     ) -> VersionPlace:
         """See `SecretsClient.put`."""
+        value, rotation_token = hidden(value), hidden(rotation_token)
         return await to_its_end(
             self._blocking.put,
             secret_id,
@@ -305,8 +310,16 @@ class _LoopCallback:
         self._callback = callback
         self._tasks: set[asyncio.Future[Any]] = set()
 
+    def is_over(self) -> bool:
+        """Whether the event loop will call nothing back any more."""
+        return self._loop.is_closed()
+
     def __call__(self, change: SecretChange) -> None:
-        self._loop.call_soon_threadsafe(self._call, change)
+        try:
+            self._loop.call_soon_threadsafe(self._call, change)
+        except RuntimeError:  # it was closed meanwhile, which the watcher finds next
+            if not self._loop.is_closed():
+                raise
 
     def _call(self, change: SecretChange) -> None:
         try:

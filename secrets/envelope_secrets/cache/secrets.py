@@ -8,7 +8,7 @@ from dataclasses import asdict
 from functools import partial
 from itertools import islice
 from types import MappingProxyType
-from typing import Any, TypeAlias
+from typing import Any, Protocol, TypeAlias, TypeGuard
 
 from envelope.arguments import check_function
 from envelope.cache.entries import Entry
@@ -17,8 +17,9 @@ from envelope.cache.workers import StartThread
 from envelope.errors import EnvelopeError, InvalidArgument
 from envelope_secrets.batch import SecretBatch
 from envelope_secrets.cache.keys import CacheKey, Whole, checked_id, version_key
+from envelope_secrets.cache.known_keys import KnownKeys
 from envelope_secrets.cache.limits import CacheLimits, CacheStats, is_decision
-from envelope_secrets.errors import StoreFailed
+from envelope_secrets.errors import SecretNotFound, StoreFailed
 from envelope_secrets.events import EventTeller, SecretEvent, SecretEventKind
 from envelope_secrets.key_ring import KeyRing, read_key_ring
 from envelope_secrets.stages import AWSCURRENT
@@ -36,6 +37,14 @@ MAX_IDS = 100_000
 _Answers: TypeAlias = dict[CacheKey, Any]
 
 
+class TellsOfRefusal(Protocol):
+    """See `Watcher.was_refused`."""
+
+    def __call__(self, secret_id: str, stage: str, number: int, /, *, rests_until_s: float, is_absent: bool) -> None:
+        """Note that a call for a label was answered: no."""
+        ...
+
+
 class SecretCache:
     """Keeps what a store was asked for. Safe for threads, tasks and forks.
 
@@ -44,7 +53,8 @@ class SecretCache:
         access: the store.
 
     Args:
-        saw: told of the version that a call has found under a label: id, stage, ARN and version id, number of the call.
+        saw: told of the version that a call has found under a label; see `Watcher.saw`.
+        was_refused: told of calls for a label whose answer was no; see `Watcher.was_refused`.
 
     Raises:
         InvalidArgument: an option of a wrong kind.
@@ -57,6 +67,7 @@ class SecretCache:
         *,
         on_event: Callable[[SecretEvent], object] | None,
         saw: Callable[[str, str, tuple[str, str], int], None],
+        was_refused: TellsOfRefusal,
         clock: Callable[[], float],
         random: Callable[[], float],
         start_thread: StartThread,
@@ -70,9 +81,11 @@ class SecretCache:
         self.access = access
         self._tell = EventTeller(on_event).tell
         self._saw = saw
+        self._was_refused = was_refused
         self._clock = clock
         self._random = random
         self._retry_s = limits.retry_s
+        self._soft_age_s = limits.soft_age_s
         self._entries: LoadingCache[CacheKey, Any] = LoadingCache(
             limits.of_entries,
             capacity=limits.capacity,
@@ -85,6 +98,7 @@ class SecretCache:
             keeps_entry_after=lambda error: limits.serves_after_denial or not is_decision(error),
         )
         self.glance = self._entries.glance
+        self._known = KnownKeys(self._entries.items, limits.capacity)
 
     def get(self, key: CacheKey) -> Any:
         """The value of a key, asked for if it is not there."""
@@ -193,21 +207,20 @@ class SecretCache:
     def _read(self, key: CacheKey) -> Any:
         secret_id, stage, version_id = key
         if stage is Whole.TREE:
-            return MappingProxyType(dict(self.access.trees().read_tree(secret_id)))
+            tree = dict(self.access.trees().read_tree(secret_id))
+            return MappingProxyType({name: _checked_secret(secret) for name, secret in tree.items()})
         if stage is Whole.KEY_RING:
             before = self._entries.peek(key)
             return read_key_ring(self.access.store(), secret_id, None if before is None else before.value)
-        secret = self.access.store().read(secret_id, stage=stage, version_id=version_id)
-        if isinstance(secret, Secret):
-            return secret
-        raise StoreFailed(f"the store gave no Secret, but a value of type {type(secret).__name__}")
+        return _checked_secret(self.access.store().read(secret_id, stage=stage, version_id=version_id))
 
     def _read_many(self, keys: Sequence[CacheKey]) -> Mapping[CacheKey, Secret | Exception]:
         answers = self._guarded(lambda ids: dict(self.access.store().read_many(ids)), [key[0] for key in keys])
         no_answer = StoreFailed("the store gave no answer for this secret among many")
         found = {key: answers.get(key[0]) for key in keys}
         return {
-            key: answer if isinstance(answer, (Secret, EnvelopeError)) else no_answer for key, answer in found.items()
+            key: answer if isinstance(answer, EnvelopeError) or _is_secret(answer) else no_answer
+            for key, answer in found.items()
         }
 
     def _guarded(self, call: Callable[[Any], Any], argument: Any) -> Any:
@@ -231,26 +244,73 @@ class SecretCache:
             if before is not None and _version_of(before) != version_id:
                 self._tell("change", secret_id, stage, version_id)
             self._saw(secret_id, stage, (entry.value.arn, version_id), entry.number)
+            if before is None or _version_in(before.value) != _version_in(entry.value):
+                # Only then: two names whose answers differ for good must not have each other renewed at every use.
+                self._hasten_other_names(entry, before)
+        self._known.note(entry.key, entry.value)
         if stage == AWSCURRENT and isinstance(entry.value, Secret):
             self._forget_older_wholes(entry.value)
 
+    def _hasten_other_names(self, entry: Entry[CacheKey, Any], before: Entry[CacheKey, Any] | None) -> None:
+        """Who has seen a new version by one name of a secret is to see it soon by its other names."""
+        arns = {entry.value.arn} if before is None else {entry.value.arn, before.value.arn}
+        others = [one for arn in arns for one in self._kept(arn) if one[0][1:] == entry.key[1:]]
+        self._entries.hasten(key for key, value in others if _version_in(value) != _version_in(entry.value))
+
     def _forget_older_wholes(self, current: Secret) -> None:
         """Who has seen a new version must not be shown a key ring or a tree that has another one in its place."""
-        older = {key for key, value in self._entries.items() if _is_older_whole(key, value, current)}
+        wholes = [*self._kept(current.arn), *self._trees_with(current.name)]
+        older = {key for key, value in wholes if _is_older_whole(key, value, current)}
         if older:
             self._entries.clear(older.__contains__)
+
+    def _hasten_all_of(self, key: CacheKey, error: Exception, refused: Secret | KeyRing) -> None:
+        """What was refused is to be asked for soon by other names too, and in wholes; they serve until they are told.
+
+        That a version or label is missing says nothing of the others.
+        """
+        versions = self._kept(refused.arn)
+        if isinstance(error, SecretNotFound):
+            versions = [one for one in versions if one[0][1:] == key[1:] or isinstance(one[1], KeyRing)]
+        self._entries.hasten(kept for kept, _ in [*versions, *self._trees_with(refused.name)])
+
+    def _kept(self, arn: str) -> list[tuple[CacheKey, Any]]:
+        """Versions and key ring of a secret, under whichever names they are kept."""
+        entries = [self._entries.peek(key) for key in self._known.of(arn)]
+        return [(one.key, one.value) for one in entries if one is not None and one.value.arn == arn]
+
+    def _trees_with(self, name: str) -> list[tuple[CacheKey, Any]]:
+        entries = [self._entries.peek(key) for key in self._known.trees() if name.startswith(key[0])]
+        return [(one.key, one.value) for one in entries if one is not None]
 
     def _tell_evicted(self, entry: Entry[CacheKey, Any]) -> None:
         age_s = self._clock() - entry.loaded_s
         self._tell("eviction", entry.key[0], _shown(entry.key), _version_of(entry), age_s=age_s)
 
     def _tell_failed(self, key: CacheKey, error: Exception, entry: Entry[CacheKey, Any] | None) -> None:
+        if is_decision(error):
+            self._tell_refused(key, error)
         if entry is None:
             self._tell("failure", key[0], _shown(key), key[2] or "", error=str(error))
             return
         kind: SecretEventKind = "denial" if is_decision(error) else "outage"
+        if kind == "denial" and isinstance(entry.value, (Secret, KeyRing)):
+            self._hasten_all_of(key, error, entry.value)
         age_s = self._clock() - entry.loaded_s
         self._tell(kind, key[0], _shown(key), _version_of(entry), age_s=age_s, error=str(error))
+
+    def _tell_refused(self, key: CacheKey, error: Exception) -> None:
+        secret_id, stage, version_id = key
+        failure = self._entries.failure(key)
+        if failure is None or not isinstance(stage, str) or version_id is not None:
+            return  # a newer call is under way or has succeeded already; or it was for nothing that moves
+        self._was_refused(
+            secret_id,
+            stage,
+            failure.number,
+            rests_until_s=self._clock() + self._soft_age_s * (1 - self._random() / 5),  # as a value that came
+            is_absent=isinstance(error, SecretNotFound),
+        )
 
 
 def _keys(secret_ids: Iterable[str]) -> list[CacheKey]:
@@ -278,13 +338,25 @@ def _answer(answer: Any) -> Secret | EnvelopeError:
         return error
 
 
+def _is_secret(given: object) -> TypeGuard[Secret]:
+    """Whether a store, which somebody else may have written, gave a secret that can be found again by what it says."""
+    return isinstance(given, Secret) and all(isinstance(it, str) for it in (given.name, given.arn, given.version_id))
+
+
+def _checked_secret(given: object) -> Secret:
+    if _is_secret(given):
+        return given
+    kind = "a Secret whose name, ARN or version id is no text" if isinstance(given, Secret) else type(given).__name__
+    raise StoreFailed(f"the store gave no Secret, but a value of type {kind}")
+
+
 def _is_other_than(replacing: Secret | None) -> Callable[[Secret], bool] | None:
     if replacing is None:
         return None
     if not isinstance(replacing, Secret):
         raise InvalidArgument(f"replacing must be the Secret that did not work, not {type(replacing).__name__}")
-    version = (replacing.arn, replacing.version_id)
-    return lambda secret: (secret.arn, secret.version_id) != version
+    version = _version_in(replacing)
+    return lambda secret: _version_in(secret) != version
 
 
 def _is_older_whole(key: CacheKey, value: Any, current: Secret) -> bool:
@@ -295,6 +367,10 @@ def _is_older_whole(key: CacheKey, value: Any, current: Secret) -> bool:
         known = value.get(current.name)
         return known is not None and known.version_id != current.version_id
     return False
+
+
+def _version_in(secret: Secret) -> tuple[str, str]:
+    return (secret.arn, secret.version_id)
 
 
 def _version_of(entry: Entry[CacheKey, Any]) -> str:

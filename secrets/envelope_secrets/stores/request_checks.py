@@ -102,9 +102,13 @@ def check_new_version(version: NewVersion) -> None:
         token=limits.token_problem(version.token),
         stages=limits.stages_problem(version.stages),
     )
-    token: object = version.rotation_token
-    if token is not None and not (isinstance(token, str) and _ROTATION_TOKEN.fullmatch(token)):
+    if not _is_rotation_token(version.rotation_token):
         raise InvalidArgument("rotation_token is no RotationToken", hint="pass on what the rotation event holds")
+
+
+def _is_rotation_token(token: object) -> bool:
+    """Here, because a frame that raises must not have it among its local variables."""
+    return token is None or (isinstance(token, str) and _ROTATION_TOKEN.fullmatch(token) is not None)
 
 
 def check_new_secret(secret: NewSecret) -> None:
