@@ -23,14 +23,17 @@ UPGRADE    ?=
 # The stamps of one environment are made by separate pip runs, which must not overlap under `make -j`.
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
-.PHONY: help quickstart venv test lint types bench fuzz lock clean
+.PHONY: help quickstart rotation-lambda venv test lint types bench fuzz lock clean
 
 
 help:  ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
 quickstart: $(VENV)/.project  ## run the first example
 	@$(VENV)/bin/python examples/quickstart.py
+
+rotation-lambda: $(VENV)/.tools  ## the zip for examples/rotation_lambda; OPTIONS="--target MariaDb" and others
+	$(VENV)/bin/python examples/rotation_lambda/build.py $(OPTIONS)
 
 venv: $(VENV)/.dev $(VENV)/.project  ## make or renew the development environment, .venv
 
@@ -87,13 +90,14 @@ endef
 
 pip_install = $(@D)/bin/python -m pip --disable-pip-version-check install -qq
 
-$(VENV)/.tools:       LOCKED := runtime build
+# With the drivers of databases, because the quickstart rotates a password where it finds a server.
+$(VENV)/.tools:       LOCKED := runtime rotation build
 $(VENV_BENCH)/.tools: LOCKED := bench build
 $(VENV_FUZZ)/.tools:  LOCKED := fuzz build
 $(VENV_LOCK)/.tools:  LOCKED := lock
 $(VENV_PEER)/.tools:  LOCKED := cli-peer
 
-$(VENV)/.tools:       requirements/runtime.txt requirements/build.txt
+$(VENV)/.tools:       requirements/runtime.txt requirements/rotation.txt requirements/build.txt
 $(VENV_BENCH)/.tools: requirements/bench.txt requirements/build.txt
 $(VENV_FUZZ)/.tools:  requirements/fuzz.txt requirements/build.txt
 $(VENV_LOCK)/.tools:  requirements/lock.txt

@@ -1,6 +1,7 @@
 """Encrypt a file and a value on this machine alone, look at the message, decrypt, and see a changed byte refused.
 
-Then keep a secret under the same keystore, stage a new version of it, promote it, and roll back.
+Then keep a secret under the same keystore, stage a new version of it, promote it, and roll back. At last, where
+PostgreSQL is found, rotate the password of an account on a server that runs for this alone.
 """
 
 import tempfile
@@ -8,6 +9,8 @@ from pathlib import Path
 
 from envelope import Client, LocalKeyring, LocalKeystore, NotAuthentic, describe
 from envelope_secrets import LocalSecretStore, SecretsClient
+from envelope_secrets.rotation import PostgreSql, SingleUser, rotate
+from examples.own_postgresql import NoPostgreSql, OwnPostgreSql, own_postgresql
 
 SOURCE = Path(__file__).parent.parent / "LICENSE"
 
@@ -55,8 +58,10 @@ def main(folder: Path) -> None:
     newer = client.decrypt_message(client.encrypt(b"newer"))
     print(f"   {newer.unwrapped_by.key_name} now; {client.decrypt(message).decode()} opens as before")
 
-    with SecretsClient(LocalSecretStore(folder / "secrets.db", LocalKeyring(keystore, "app"))) as secrets:
+    store = LocalSecretStore(folder / "secrets.db", LocalKeyring(keystore, "app"))
+    with SecretsClient(store) as secrets:
         keep_a_secret(secrets)
+    rotate_a_password(store)
 
 
 def keep_a_secret(secrets: SecretsClient) -> None:
@@ -76,6 +81,27 @@ def keep_a_secret(secrets: SecretsClient) -> None:
     promoted = secrets.get("prod/db").json["password"]
     secrets.stages.rollback("prod/db")
     print(f"   promoted: {promoted}; rolled back: {secrets.get('prod/db').json['password']}")
+
+
+def rotate_a_password(store: LocalSecretStore) -> None:
+    print("10. rotate the password of an account of a real database")
+    try:
+        with own_postgresql() as server:
+            rotate_on(server, store)
+    except NoPostgreSql as reason:
+        print(f"   skipped: {reason}")
+
+
+def rotate_on(server: OwnPostgreSql, store: LocalSecretStore) -> None:
+    old = {"engine": "postgres", "host": "127.0.0.1", "port": server.port, "username": "app", "password": "the old one"}
+    with server.connect("admin", server.password) as connection:
+        connection.execute("CREATE ROLE app LOGIN PASSWORD 'the old one'")
+    with SecretsClient(store) as secrets:
+        secrets.create("prod/postgres", old)
+        rotate(store, "prod/postgres", PostgreSql(tls="disable"), SingleUser())  # a server beside us needs no TLS
+        new = secrets.get("prod/postgres").json
+    for whose, password in (("new", new["password"]), ("old", old["password"])):
+        print(f"   the {whose} password: {'logs in' if server.accepts('app', str(password)) else 'is refused'}")
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import boto3
 import pytest
 
 from envelope import Aws, InvalidArgument
+from envelope.aws import clients
 from envelope.aws.session import MAX_CLIENTS
 from envelope.process_state import reset_all
 from tests.aws_environment import clean_aws_environment, made_up_session
@@ -125,6 +127,15 @@ def test_every_request_says_who_sends_it(server: HttpAnswers) -> None:
     with pytest.raises(Exception, match="NotFoundException"):
         aws.client("kms").describe_key(KeyId="x")
     assert " envelope-kms/" in server.received[0].headers["User-Agent"]
+
+
+def test_a_copy_without_metadata_has_a_name_without_a_version(monkeypatch: pytest.MonkeyPatch) -> None:
+    def version(name: str) -> str:
+        raise PackageNotFoundError(name)
+
+    monkeypatch.setattr(clients, "version", version)
+    config = Aws(made_up_session(), region="eu-west-1").client("kms").meta.config
+    assert config.user_agent_extra == "envelope-kms"
 
 
 # --- who shares which client

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import boto3
@@ -116,9 +116,17 @@ def _config(session: boto3.Session, options: ClientOptions) -> Config:
         connect_timeout=options.connect_timeout_s,
         read_timeout=options.read_timeout_s,
         retries=retries,
-        user_agent_extra=f"envelope-kms/{version('envelope-kms')}",
+        user_agent_extra=_own_name(),
         **asked_for,
     )
+
+
+def _own_name() -> str:
+    """The distribution as AWS's logs name it."""
+    try:
+        return f"envelope-kms/{version('envelope-kms')}"
+    except PackageNotFoundError:  # copied without its metadata, as some builders of zips do
+        return "envelope-kms"
 
 
 def _configured_attempts(configured: Callable[[str], Any]) -> int:
