@@ -14,6 +14,7 @@ from envelope_secrets.rotation.database import Database, DatabaseCredentials
 from envelope_secrets.rotation.failures import RotationRefused
 from envelope_secrets.rotation.tls import Tls
 from envelope_secrets.stages import AWSCURRENT, AWSPENDING
+from envelope_secrets.stores.hidden_values import hidden_text
 from envelope_secrets.value import Secret
 
 __all__ = ["parse_credentials", "with_login"]
@@ -68,7 +69,7 @@ def _parsed(fields: Mapping[str, Any], database: Database) -> DatabaseCredential
         host=_host(fields),
         port=_port(fields, database),
         username=username,
-        password=_text(fields, "password"),
+        password=hidden_text(_text(fields, "password")),  # for the frames of whatever fails with it
         database=_text(fields, "dbname", default=""),
         admin_secret_id=_text(fields, "masterarn", default=""),
         others={name: value for name, value in fields.items() if name not in _NAMED},

@@ -25,6 +25,7 @@ from envelope_secrets.rotation.steps import (
     state_of,
 )
 from envelope_secrets.stages import AWSCURRENT, AWSPENDING, StagingLabels
+from envelope_secrets.stores.hidden_values import hidden
 from envelope_secrets.stores.protocol import SecretDescription, SecretStore
 from envelope_secrets.value import Secret
 from envelope_secrets.writing import new_version
@@ -146,7 +147,7 @@ def _create(run: _Run, known: _Known) -> None:
     """Store a value, once: the service keeps the first one that comes with a token."""
     for move in left_over_labels(known.labels, run.event.token):
         make_move(run.store, run.event.secret_id, move, pause=run.deadline.pause)
-    value = run.rotator.new_value(run.rotation(known))
+    value = hidden(run.rotator.new_value(run.rotation(known)))
     stages = (AWSPENDING, *from_label(known.labels))
     version = new_version(value, token=run.event.token, stages=stages, rotation_token=run.event.rotation_token)
     try:

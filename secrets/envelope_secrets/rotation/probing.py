@@ -74,12 +74,12 @@ def find_login(database: Database, candidates: Candidates, deadline: Deadline) -
         TargetError: an answer that makes further attempts useless or harmful.
         OutOfTime: no time is left.
     """
-    tried: set[str] = set()
+    tried: list[DatabaseCredentials] = []
     asked: list[str] = []
     for source, credentials in _in_turn(candidates):
-        if credentials.password in tried:
+        if any(credentials.password == one.password for one in tried):
             continue
-        tried.add(credentials.password)
+        tried.append(credentials)
         asked.append(source.value)
         session = _session(database, credentials, deadline)
         if session is not None:
