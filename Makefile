@@ -23,7 +23,7 @@ UPGRADE    ?=
 # The stamps of one environment are made by separate pip runs, which must not overlap under `make -j`.
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
-.PHONY: help quickstart rotation-lambda venv test lint types bench fuzz lock clean
+.PHONY: help quickstart rotation-lambda venv test coverage lint types bench fuzz lock clean
 
 
 help:  ## this list
@@ -37,8 +37,11 @@ rotation-lambda: $(VENV)/.tools  ## the zip for examples/rotation_lambda; OPTION
 
 venv: $(VENV)/.dev $(VENV)/.project  ## make or renew the development environment, .venv
 
-test: venv $(VENV_PEER)/.tools  ## every test, on two cores; every branch must be covered
-	$(VENV)/bin/python -m pytest -n 2 --cov
+test: venv $(VENV_PEER)/.tools  ## every test, on two cores
+	$(VENV)/bin/python -m pytest -n 2
+
+coverage: venv $(VENV_PEER)/.tools  ## the same, watched: every branch of the library must be covered
+	$(VENV)/bin/python -m pytest -n 2 --cov -q
 
 lint: venv  ## style and formatting
 	$(VENV)/bin/python -m ruff check
