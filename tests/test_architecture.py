@@ -32,7 +32,8 @@ FLOORS: dict[str, tuple[set[str], ...]] = {
         {"testing"},  # for the tests of users; nothing here imports it
     ),
     "envelope_secrets": (
-        {"errors", "stages", "limits"},
+        {"errors", "stages", "schedules"},
+        {"limits"},
         {"references", "typed_values", "password"},
         {"value"},
         {"service_rules"},

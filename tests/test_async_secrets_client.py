@@ -158,7 +158,7 @@ def test_what_is_written_is_what_is_read_next() -> None:
         assert (await client.get("db")).text == "secret 1"
         await client.stages.drop_pending("db")
         await client.stages.move("db", "mine", to="v1", from_=None)
-        assert (await client.stages.repair("db")).done is None
+        assert (await client.stages.repair("db")).done == ()
         await client.create("new", b"x")
         assert (await client.get("new")).binary == b"x"
         await client.update("new", description="x")

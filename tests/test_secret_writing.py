@@ -17,15 +17,15 @@ from hypothesis import strategies as st
 
 from envelope.errors import AwsAccessDenied, AwsUnavailable, EnvelopeError, InvalidArgument
 from envelope_secrets.errors import SecretConflict, SecretKeyUnavailable
-from envelope_secrets.stages import AWSCURRENT, AWSPENDING, AWSPREVIOUS
+from envelope_secrets.stages import AWSCURRENT, AWSPENDING, AWSPREVIOUS, SWAP_STAGE_PREFIX
 from envelope_secrets.stores.protocol import NewVersion, VersionPlace
 from envelope_secrets.value import Secret
-from envelope_secrets.writing import PRIVATE_STAGE_PREFIX, create, new_secret, new_version, put, put_if_current
+from envelope_secrets.writing import create, new_secret, new_version, put, put_if_current
 from tests.labelled_store_for_tests import ARN, ID, V1, V2, V3, V4, LabelledStore, no_answer
 
 C, P, V = AWSCURRENT, AWSPENDING, AWSPREVIOUS
 CANARY = "k4n4r13nv0gel"
-PRIVATE = f"{PRIVATE_STAGE_PREFIX}{V4}"
+PRIVATE = f"{SWAP_STAGE_PREFIX}{V4}"
 
 
 def refused(make: Any) -> str:
@@ -316,6 +316,27 @@ def test_a_swap_that_was_interrupted_anywhere_is_finished_by_the_same_call() -> 
             swapped(store)
         assert store.labels.holder(C) == V4
         assert store.labels.holder(V) == V1
+
+
+def test_a_swap_that_loses_its_label_meanwhile_gets_on_without_it() -> None:
+    store = LabelledStore.of({V1: [C]})
+    store.before["move_stage"] = [lambda: store.moved_by_somebody(PRIVATE, None)]
+    assert swapped(store).stages == (C,)
+    assert store.stages() == {V1: [V], V4: [C]}
+
+
+@pytest.mark.parametrize("call", ["put", "move_stage"])
+@pytest.mark.parametrize("done", [False, True])
+def test_ctrl_c_in_the_midst_of_a_swap_leaves_no_label_behind(call: str, done: bool) -> None:
+    store = LabelledStore.of({V1: [C]})
+
+    def interrupted() -> None:
+        raise KeyboardInterrupt
+
+    (store.after if done else store.before)[call] = [interrupted]
+    with pytest.raises(KeyboardInterrupt):
+        swapped(store)
+    assert PRIVATE not in {stage for stages in store.stages().values() for stage in stages}
 
 
 def test_a_move_without_an_answer_says_how_the_call_is_repeated() -> None:

@@ -377,9 +377,20 @@ def test_a_repair_explains_before_it_does_anything() -> None:
     )
     assert done("repair", "--drop-pending", "prod/db") == f"prod/db: took AWSPENDING away from version {pending}\n"
     told = json.loads(done("repair", "--json", "prod/db"))
-    assert (told["findings"], told["actions"], told["moved"]) == (["ORPHANED_PENDING"], ["promote-newest"], None)
+    assert (told["findings"], told["actions"], told["moved"]) == (["ORPHANED_PENDING"], ["promote-newest"], [])
     done("repair", "--promote-newest", "prod/db")
     assert done("get", "prod/db") == "two"
+
+
+def test_labels_of_killed_swaps_are_taken_away() -> None:
+    create()
+    labels = [f"envelope-swap-{number:032}" for number in range(2)]
+    for label in labels:
+        put("prod/db", "two", "--stage", label)
+    assert done("repair", "prod/db").endswith("; what can be done: --drop-swap-labels\n")
+    told = json.loads(done("repair", "--drop-swap-labels", "--json", "prod/db"))
+    assert sorted(move["stage"] for move in told["moved"]) == labels
+    assert "envelope-swap" not in done("versions", "prod/db")
 
 
 # --- deletion, rotation

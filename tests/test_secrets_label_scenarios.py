@@ -204,5 +204,5 @@ def test_l13_a_cancelled_rotation_leaves_a_version_that_can_still_be_promoted() 
     operations(store).drop_pending(ID)  # too early: nobody has tried the pending value
     repair = operations(store).repair(ID)
     assert repair.findings == (Finding.ORPHANED_PENDING,)
-    assert operations(store).repair(ID, action="promote-newest").done == StageMove(C, V2, V1)
+    assert operations(store).repair(ID, action="promote-newest").done == (StageMove(C, V2, V1),)
     assert store.read(ID).text == "the target knows this one already"

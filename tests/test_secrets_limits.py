@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from envelope_secrets import limits
+from envelope_secrets import limits, schedules
 
 Problem = Callable[[Any], str | None]
 
@@ -40,8 +40,11 @@ ACCEPTED = [
     (limits.schedule_problem, "cron(0 0/4 * * ? *)"),
     (limits.schedule_problem, "cron(0 8-16/4 ? * MON#1 *)"),
     (limits.schedule_problem, "cron(0 2,6,20 L * ? *)"),
-    (limits.window_problem, "1h"),
-    (limits.window_problem, "24h"),
+    (limits.schedule_problem, "cron(0 8 1-7,15W,LW,*/2 JAN-MAR,6,10/2 ? *)"),
+    (limits.schedule_problem, "cron(0 8 ? 1/3 2#1 *)"),
+    (limits.schedule_problem, "cron(0 8 ? feb 6L,L,TUE-thu,*/2,FRIL,/3 *)"),
+    (schedules.window_problem, "1h"),
+    (schedules.window_problem, "24h"),
     (limits.policy_problem, "{}"),
     (limits.policy_problem, '{"a": "' + "x" * 20_471 + '"}'),
     (limits.recovery_window_problem, 7),
@@ -98,10 +101,27 @@ REFUSED = [
     (limits.schedule_problem, "cron(0 MON * * ? *)", "must have hours from 0 to 23"),
     (limits.schedule_problem, "cron(0 * * * ? *)", "must leave 4 hours between two rotations"),
     (limits.schedule_problem, "cron(0 1,22 * * ? *)", "must leave 4 hours between two rotations"),
-    (limits.window_problem, "0h", "must be a number of hours from 1h to 24h"),
-    (limits.window_problem, "25h", "must be a number of hours from 1h to 24h"),
-    (limits.window_problem, "3 hours", "must be a number of hours"),
-    (limits.window_problem, 3, "must be text, not int"),
+    (limits.schedule_problem, "cron(0 8 99 * ? *)", "must have days of the month from 1 to 31"),
+    (limits.schedule_problem, "cron(0 8 0 * ? *)", "must have days of the month from 1 to 31"),
+    (limits.schedule_problem, "cron(0 8 MON * ? *)", "must have days of the month from 1 to 31"),
+    (limits.schedule_problem, "cron(0 8 1-2-3 * ? *)", "must have days of the month from 1 to 31"),
+    (limits.schedule_problem, "cron(0 8 1/0 * ? *)", "must have days of the month from 1 to 31"),
+    (limits.schedule_problem, "cron(0 8 1,? * ? *)", "must have days of the month from 1 to 31"),
+    (limits.schedule_problem, "cron(0 8 1 13 ? *)", "must have months from 1 to 12"),
+    (limits.schedule_problem, "cron(0 8 1 ? ? *)", "must have months from 1 to 12"),
+    (limits.schedule_problem, "cron(0 8 1 SUN ? *)", "must have months from 1 to 12"),
+    (limits.schedule_problem, "cron(0 8 ? * 8 *)", "must have days of the week from 1 to 7"),
+    (limits.schedule_problem, "cron(0 8 ? * 2#6 *)", "must have days of the week from 1 to 7"),
+    (limits.schedule_problem, "cron(0 8 ? * 2# *)", "must have days of the week from 1 to 7"),
+    (limits.schedule_problem, "cron(0 8 1 * 2 *)", "must have ? for the day of the month or for the day of the week"),
+    (limits.schedule_problem, "cron(0 8 * * * *)", "must have ? for the day of the month or for the day of the week"),
+    (limits.schedule_problem, "cron(0 8 ? * ? *)", "must have ? for the day of the month or for the day of the week"),
+    (limits.stages_problem, ("\x00",), "has a label that must have printable characters only"),
+    (limits.stages_problem, ("x", "\ud800"), "has a label that must have printable characters only"),
+    (schedules.window_problem, "0h", "must be a number of hours from 1h to 24h"),
+    (schedules.window_problem, "25h", "must be a number of hours from 1h to 24h"),
+    (schedules.window_problem, "3 hours", "must be a number of hours"),
+    (schedules.window_problem, 3, "must be text, not int"),
     (limits.policy_problem, "", "must have 1 to 20,480 characters, not 0"),
     (limits.policy_problem, '{"a": "' + "x" * 20_472 + '"}', "must have 1 to 20,480 characters, not 20,481"),
     (limits.policy_problem, "{", "must be a JSON document, and it cannot be parsed"),
@@ -145,3 +165,39 @@ def test_no_schedule_makes_it_fail(text: str, step: int, hour: int) -> None:
     begins = range(hour, 24, step)
     gap = min([step] * (len(begins) > 1) + [24 - begins[-1] + hour])
     assert (told is None) == (gap >= 4)
+
+
+@pytest.mark.parametrize(
+    ("schedule", "window"),
+    [
+        ("rate(4 hours)", "4h"),
+        ("rate(1 day)", "24h"),
+        ("cron(0 0 1 * ? *)", "24h"),
+        ("cron(0 22 1 * ? *)", "2h"),
+        ("cron(0 0,8,20 * * ? *)", "4h"),
+    ],
+)
+def test_a_window_may_last_until_the_next_one_or_the_end_of_the_day(schedule: str, window: str) -> None:
+    assert schedules.fit_problem(schedule, window) is None
+
+
+@pytest.mark.parametrize(
+    ("schedule", "window", "text"),
+    [
+        ("rate(4 hours)", "5h", "must not be longer than the time between two rotations, 4h"),
+        ("cron(0 22 1 * ? *)", "3h", "must end before the end of the day in UTC: the one that begins at 22:00 has 2h"),
+        ("cron(0 0,8,20 * * ? *)", "5h", "must end before the end of the day in UTC: the one that begins at 20:00 has"),
+        ("cron(0 0,8,20 * * ? *)", "9h", "must end before the rotation of 8:00: the one that begins at 0:00 has 8h"),
+    ],
+)
+def test_a_window_that_reaches_into_the_next_one_or_the_next_day_is_refused(
+    schedule: str, window: str, text: str
+) -> None:
+    assert text in str(schedules.fit_problem(schedule, window))
+
+
+@given(st.text(alphabet="0123456789LW#/*?,-MONJA", max_size=12), st.integers(0, 2))
+def test_no_day_makes_a_schedule_fail(text: str, place: int) -> None:
+    fields = ["1", "*", "?"]
+    fields[place] = text
+    limits.schedule_problem(f"cron(0 8 {' '.join(fields)} *)")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import inspect
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 import pytest
@@ -13,6 +13,7 @@ import pytest
 from envelope import Aws, AwsError, EnvelopeError, InvalidArgument
 from envelope_secrets.errors import SecretNotFound
 from envelope_secrets.stages import AWSCURRENT, AWSPENDING, AWSPREVIOUS, StageMove
+from envelope_secrets.stores.answers import Answer
 from envelope_secrets.stores.protocol import (
     HasPolicies,
     HasTrees,
@@ -109,7 +110,12 @@ def without(name: str) -> dict[str, Any]:
         (VALUE | {"SecretString": 7}, "has a SecretString of type int"),
         (VALUE | {"VersionStages": [1]}, "has a VersionStages that is no list of str"),
         (VALUE | {"SecretBinary": 7}, "failed in an unforeseen way"),
-        ({}, "holds no value"),
+        ({}, "holds no Name"),
+        (VALUE | {"SecretString": ""}, "holds an empty value"),
+        (VALUE | {"ARN": ARN.replace("prod/db", "prod/xx")}, "has an ARN that is not of the secret that it names"),
+        (VALUE | {"ARN": "prod/db-AbCdEf"}, "has an ARN that is not of the secret that it names"),
+        (VALUE | {"ARN": ARN.replace("eu-west-1", "nowhere")}, "has an ARN that is not of the secret that it names"),
+        (VALUE | {"VersionStages": ["AWSCURRENT", *map(str, range(20))]}, "has 21 staging labels on one version"),
     ],
 )
 def test_an_answer_that_is_none_is_an_error(
@@ -692,3 +698,16 @@ def test_an_error_says_what_was_called_on_what(service: ScriptedService, store: 
     assert (caught.value.code, caught.value.request_id) == ("ResourceNotFoundException", "request-1")
     assert isinstance(caught.value, EnvelopeError)
     assert caught.value.__cause__ is caught.value.__context__ is None
+
+
+@pytest.mark.parametrize(
+    "date",
+    [
+        datetime.min.replace(tzinfo=timezone(timedelta(hours=14))),
+        datetime.max.replace(tzinfo=timezone(timedelta(hours=-14))),
+    ],
+    ids=["first", "last"],
+)
+def test_a_date_that_no_date_can_be_is_an_error(date: datetime) -> None:
+    with pytest.raises(AwsError, match="has a CreatedDate that is no date of this age"):
+        Answer.of("secretsmanager:GetSecretValue", {"CreatedDate": date}).date("CreatedDate")

@@ -14,7 +14,15 @@ from envelope.errors import AwsAccessDenied, AwsUnavailable, EnvelopeError, Inva
 from envelope_secrets.errors import SecretConflict, SecretNotFound
 from envelope_secrets.label_moves import make_move
 from envelope_secrets.stage_operations import Repair, RepairAction, StageOperations
-from envelope_secrets.stages import AWSCURRENT, AWSPENDING, AWSPREVIOUS, Finding, StageMove, StagingLabels
+from envelope_secrets.stages import (
+    AWSCURRENT,
+    AWSPENDING,
+    AWSPREVIOUS,
+    SWAP_STAGE_PREFIX,
+    Finding,
+    StageMove,
+    StagingLabels,
+)
 from tests.labelled_store_for_tests import ID, V1, V2, V3, V4, LabelledStore, no_answer
 
 C, P, V = AWSCURRENT, AWSPENDING, AWSPREVIOUS
@@ -290,7 +298,7 @@ MADE_SECOND = "made 2026-01-01 00:01 UTC"
 def test_a_secret_that_is_well_needs_no_repair() -> None:
     for stages in ({V1: [C]}, {V1: [V], V2: [C]}, {V1: [V], V2: [C, P]}):
         assert StageOperations(LabelledStore.of(stages)).repair(ID) == Repair(
-            (), "nothing is wrong with the labels", (), None
+            (), "nothing is wrong with the labels", ()
         )
 
 
@@ -300,7 +308,7 @@ def test_a_stuck_pending_version_is_explained_and_nothing_is_done() -> None:
     assert repair.findings == (Finding.STUCK_PENDING,)
     assert repair.explanation == f"{Finding.STUCK_PENDING.value} (version {V2}, {MADE_SECOND})"
     assert repair.actions == (RepairAction.DROP_PENDING, RepairAction.PROMOTE_PENDING)
-    assert repair.done is None
+    assert repair.done == ()
     assert (store.count("move_stage"), told.ids) == (0, [])
 
 
@@ -320,7 +328,7 @@ def test_an_orphaned_version_can_be_promoted() -> None:
     repair = StageOperations(store).repair(ID, action="promote-newest")
     assert repair.findings == (Finding.ORPHANED_PENDING,)
     assert f"(version {V4}, made 2026-01-01 00:03 UTC)" in repair.explanation
-    assert repair.done == StageMove(C, V4, V2)
+    assert repair.done == (StageMove(C, V4, V2),)
     assert store.stages() == {V1: [], V2: [V], V3: [], V4: [C]}
 
 
@@ -337,15 +345,15 @@ def test_a_version_of_the_same_moment_is_no_orphan() -> None:
 def test_the_youngest_version_is_one_with_a_value() -> None:
     store = LabelledStore.of({V1: [], V2: []}, without_value=[V2])
     store.made = {}
-    assert StageOperations(store).repair(ID, action="promote-newest").done == StageMove(C, V1, None)
+    assert StageOperations(store).repair(ID, action="promote-newest").done == (StageMove(C, V1, None),)
 
 
 def test_what_is_asked_for_is_done() -> None:
     store, told = LabelledStore.of({V1: [C], V2: [P]}), Told()
-    assert told.operations(store).repair(ID, action="drop-pending").done == StageMove(P, None, V2)
+    assert told.operations(store).repair(ID, action="drop-pending").done == (StageMove(P, None, V2),)
     assert store.stages() == {V1: [C], V2: []}
     store = LabelledStore.of({V1: [C], V2: [P]})
-    assert told.operations(store).repair(ID, action=RepairAction.PROMOTE_PENDING).done == StageMove(C, V2, V1)
+    assert told.operations(store).repair(ID, action=RepairAction.PROMOTE_PENDING).done == (StageMove(C, V2, V1),)
     assert store.stages() == {V1: [V], V2: [C, P]}
     assert told.ids == [ID, ID]
 
@@ -356,7 +364,7 @@ def test_a_secret_without_a_current_version_gets_one() -> None:
     assert repair.findings == (Finding.NO_CURRENT, Finding.STUCK_PENDING)
     assert repair.explanation.startswith(f"{Finding.NO_CURRENT.value}; ")
     assert repair.actions == (RepairAction.DROP_PENDING, RepairAction.PROMOTE_PENDING)
-    assert StageOperations(store).repair(ID, action="promote-pending").done == StageMove(C, V1, None)
+    assert StageOperations(store).repair(ID, action="promote-pending").done == (StageMove(C, V1, None),)
 
 
 def test_a_secret_without_any_label_gets_its_youngest_version() -> None:
@@ -364,12 +372,12 @@ def test_a_secret_without_any_label_gets_its_youngest_version() -> None:
     repair = StageOperations(store).repair(ID)
     assert repair.findings == (Finding.NO_CURRENT,)
     assert repair.actions == (RepairAction.PROMOTE_NEWEST,)
-    assert StageOperations(store).repair(ID, action="promote-newest").done == StageMove(C, V2, None)
+    assert StageOperations(store).repair(ID, action="promote-newest").done == (StageMove(C, V2, None),)
 
 
 def test_a_secret_without_any_version_cannot_be_repaired() -> None:
     repair = StageOperations(LabelledStore.of({})).repair(ID)
-    assert repair == Repair((Finding.NO_CURRENT,), Finding.NO_CURRENT.value, (), None)
+    assert repair == Repair((Finding.NO_CURRENT,), Finding.NO_CURRENT.value, ())
     with pytest.raises(SecretConflict) as caught:
         StageOperations(LabelledStore.of({})).repair(ID, action="promote-newest")
     assert caught.value.hint == "what can be done now: nothing"
@@ -378,7 +386,7 @@ def test_a_secret_without_any_version_cannot_be_repaired() -> None:
 def test_where_no_dates_are_told_the_order_of_the_store_counts() -> None:
     store = LabelledStore.of({V1: [], V2: []})
     store.made = {}
-    assert StageOperations(store).repair(ID, action="promote-newest").done == StageMove(C, V2, None)
+    assert StageOperations(store).repair(ID, action="promote-newest").done == (StageMove(C, V2, None),)
     store = LabelledStore.of({V1: [C], V2: []})
     store.made = {V2: datetime(2026, 1, 1, tzinfo=UTC)}
     assert StageOperations(store).repair(ID).findings == ()
@@ -388,7 +396,8 @@ def test_where_no_dates_are_told_the_order_of_the_store_counts() -> None:
 def test_an_unknown_action_is_refused_before_any_call(action: Any) -> None:
     store = LabelledStore.of({V1: [C], V2: [P]})
     with pytest.raises(
-        InvalidArgument, match="action must be one of drop-pending, promote-pending, promote-newest, or"
+        InvalidArgument,
+        match="action must be one of drop-pending, promote-pending, promote-newest, drop-swap-labels, or",
     ):
         StageOperations(store).repair(ID, action=action)
     assert store.calls == []
@@ -484,3 +493,25 @@ def test_labels_are_told_from_one_look() -> None:
     store.old_looks = [StagingLabels.of({V1: [V], V2: [C]})]
     StageOperations(store).rollback(ID)
     assert store.count("describe") == 1
+
+
+# --- what killed swaps have left ------------------------------------------------------------------------------------
+
+SWAP_OF_2, SWAP_OF_3 = f"{SWAP_STAGE_PREFIX}{V2}", f"{SWAP_STAGE_PREFIX}{V3}"
+
+
+def test_labels_that_killed_swaps_have_left_are_found_and_taken_away() -> None:
+    store, told = LabelledStore.of({V1: [C], V2: [SWAP_OF_2], V3: [SWAP_OF_3, "mine"]}), Told()
+    repair = told.operations(store).repair(ID)
+    assert repair.findings == (Finding.SWAP_LEFT,)
+    assert repair.explanation == f"{Finding.SWAP_LEFT.value} (version {V3}, made 2026-01-01 00:02 UTC)"
+    assert repair.actions == (RepairAction.DROP_SWAP_LABELS,)
+    done = told.operations(store).repair(ID, action="drop-swap-labels").done
+    assert done == (StageMove(SWAP_OF_3, None, V3), StageMove(SWAP_OF_2, None, V2))
+    assert store.stages() == {V1: [C], V2: [], V3: ["mine"]}
+
+
+def test_a_swap_that_was_done_but_for_its_label_is_found_too() -> None:
+    store = LabelledStore.of({V1: [V], V2: [C, SWAP_OF_2]})
+    assert StageOperations(store).repair(ID, action="drop-swap-labels").done == (StageMove(SWAP_OF_2, None, V2),)
+    assert store.stages() == {V1: [V], V2: [C]}

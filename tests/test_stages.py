@@ -154,6 +154,8 @@ DIAGNOSES: list[tuple[str, str, str, list[Finding]]] = [
     ("v1:C v2: v3:P", "v1 v2 v3", "v2 v3", [Finding.STUCK_PENDING, Finding.ORPHANED_PENDING]),
     ("v1:P", "", "", [Finding.NO_CURRENT, Finding.EMPTY_PENDING]),
     ("v1:P", "v1", "", [Finding.NO_CURRENT, Finding.STUCK_PENDING]),
+    ("v1:C v2:envelope-swap-2", "v1 v2", "v2", [Finding.SWAP_LEFT]),
+    ("v1:envelope-swapped v2:C", "v1 v2", "", []),
     ("", "", "", [Finding.NO_CURRENT]),
 ]
 

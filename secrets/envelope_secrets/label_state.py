@@ -16,6 +16,7 @@ from envelope_secrets.stages import (
     diagnose,
     pending_removal,
     promotion,
+    swap_removals,
 )
 from envelope_secrets.stores.protocol import SecretDescription, SecretStore, SecretVersion
 
@@ -33,6 +34,9 @@ class RepairAction(StrEnum):
 
     PROMOTE_NEWEST = "promote-newest"
     """Make the youngest version current that has a value and no label: the target knows its value already."""
+
+    DROP_SWAP_LABELS = "drop-swap-labels"
+    """Take the labels away that killed calls of ``put(expected_version_id=...)`` have left."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +66,8 @@ class LabelState:
         sentences = [f"{finding.value} ({self._shown(self._version_of(finding))})" for finding in self.findings]
         return "; ".join(sentences).replace(" ()", "") or "nothing is wrong with the labels"
 
-    def actions(self) -> dict[RepairAction, StageMove]:
-        """What can be done about the findings, each with its move."""
+    def actions(self) -> dict[RepairAction, tuple[StageMove, ...]]:
+        """What can be done about the findings, each with its moves."""
         found = self.findings
         moves: dict[RepairAction, StageMove | None] = {}
         if Finding.EMPTY_PENDING in found or Finding.STUCK_PENDING in found:
@@ -72,7 +76,12 @@ class LabelState:
             moves[RepairAction.PROMOTE_PENDING] = self._promotion(self.labels.holder(AWSPENDING))
         if Finding.ORPHANED_PENDING in found or Finding.NO_CURRENT in found:
             moves[RepairAction.PROMOTE_NEWEST] = self._promotion(self._youngest_unlabelled())
-        return {action: move for action, move in moves.items() if move is not None}
+        actions: dict[RepairAction, tuple[StageMove, ...]] = {
+            action: (move,) for action, move in moves.items() if move is not None
+        }
+        if Finding.SWAP_LEFT in found:
+            actions[RepairAction.DROP_SWAP_LABELS] = swap_removals(self.labels)
+        return actions
 
     def _promotion(self, version_id: str | None) -> StageMove | None:
         return None if version_id is None else promotion(self.labels, version_id)
@@ -98,6 +107,8 @@ class LabelState:
     def _version_of(self, finding: Finding) -> str | None:
         if finding in (Finding.EMPTY_PENDING, Finding.STUCK_PENDING):
             return self.labels.holder(AWSPENDING)
+        if finding is Finding.SWAP_LEFT:
+            return swap_removals(self.labels)[0].from_version
         return self._youngest_unlabelled()
 
     def _created(self, version_id: str | None) -> datetime | None:

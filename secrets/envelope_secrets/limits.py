@@ -14,6 +14,8 @@ import json
 import re
 from collections.abc import Collection, Mapping
 
+from envelope_secrets.schedules import expression_problem
+
 __all__ = [
     "MAX_BATCH_IDS",
     "MAX_DESCRIPTION_CHARACTERS",
@@ -39,7 +41,6 @@ __all__ = [
     "tags_problem",
     "token_problem",
     "value_problem",
-    "window_problem",
 ]
 
 MAX_VALUE_BYTES = 65_536
@@ -61,18 +62,8 @@ MIN_RECOVERY_WINDOW_DAYS = 7
 MAX_RECOVERY_WINDOW_DAYS = 30
 MAX_BATCH_IDS = 20
 MAX_SCHEDULE_CHARACTERS = 256
-MAX_ROTATION_DAYS = 1_000
-MIN_ROTATION_HOURS = 4
-MAX_WINDOW_HOURS = 24
-
-_DAY_HOURS = 24
-_CRON_FIELDS = 6
 
 _NAME = re.compile(r"[A-Za-z0-9/_+=.@-]+")
-_RATE = re.compile(r"rate\(([1-9][0-9]{0,4}) (hours?|days?)\)")
-_CRON = re.compile(r"cron\(([0-9A-Za-z#?*/, -]+)\)")
-_HOURS = re.compile(r"(?:\*|([0-9]{1,2})(?:-([0-9]{1,2}))?)?(?:/([0-9]{1,2}))?")
-_WINDOW = re.compile(r"[0-9]{1,2}h")
 
 
 def name_problem(name: object) -> str | None:
@@ -104,13 +95,20 @@ def token_problem(token: object) -> str | None:
 
 
 def stages_problem(stages: object) -> str | None:
-    """1 to 20 labels of 1 to 256 characters."""
+    """1 to 20 labels of 1 to 256 printable characters."""
     if not isinstance(stages, Collection) or isinstance(stages, str | bytes):
         return f"must be several staging labels, not {type(stages).__name__}"
     if not 1 <= len(stages) <= MAX_STAGES:
         return f"must have 1 to {MAX_STAGES} labels, not {len(stages):,}"
-    problems = (_text_problem(stage, 1, MAX_STAGE_CHARACTERS) for stage in stages)
+    problems = map(_stage_problem, stages)
     return next((f"has a label that {problem}" for problem in problems if problem), None)
+
+
+def _stage_problem(stage: object) -> str | None:
+    problem = _text_problem(stage, 1, MAX_STAGE_CHARACTERS)
+    if problem is None and isinstance(stage, str) and not stage.isprintable():
+        return "must have printable characters only"
+    return problem
 
 
 def description_problem(description: object) -> str | None:
@@ -133,20 +131,7 @@ def schedule_problem(schedule: object) -> str | None:
     problem = _text_problem(schedule, 1, MAX_SCHEDULE_CHARACTERS)
     if problem or not isinstance(schedule, str):
         return problem
-    if rate := _RATE.fullmatch(schedule):
-        return _rate_problem(int(rate[1]), rate[2])
-    if cron := _CRON.fullmatch(schedule):
-        return _cron_problem(cron[1].split())
-    return "must be like rate(30 days), rate(6 hours) or cron(0 8 1 * ? *)"
-
-
-def window_problem(window: object) -> str | None:
-    """``1h`` to ``24h``; how long after its scheduled start a rotation may begin. It must end with the UTC day."""
-    if not isinstance(window, str):
-        return f"must be text, not {type(window).__name__}"
-    if _WINDOW.fullmatch(window) is None or not 1 <= int(window[:-1]) <= MAX_WINDOW_HOURS:
-        return f"must be a number of hours from 1h to {MAX_WINDOW_HOURS}h"
-    return None
+    return expression_problem(schedule)
 
 
 def policy_problem(policy: object) -> str | None:
@@ -195,47 +180,3 @@ def _tag_problem(name: object, value: object) -> str | None:
         return "has a name that begins with aws:, which is reserved"
     problem = _text_problem(value, 0, MAX_TAG_VALUE_CHARACTERS)
     return f"has a value that {problem}" if problem else None
-
-
-def _rate_problem(count: int, unit: str) -> str | None:
-    hours = count if unit.startswith("hour") else count * _DAY_HOURS
-    if not MIN_ROTATION_HOURS <= hours <= MAX_ROTATION_DAYS * _DAY_HOURS:
-        return f"must be a rate of {MIN_ROTATION_HOURS} hours to {MAX_ROTATION_DAYS:,} days"
-    return None
-
-
-def _cron_problem(fields: list[str]) -> str | None:
-    if len(fields) != _CRON_FIELDS:
-        return "must have six fields in cron(): minutes, hours, day of the month, month, day of the week, year"
-    if fields[0] != "0" or fields[-1] != "*":
-        return "must have 0 for the minutes and * for the year in cron(): rotations begin with the hour, in every year"
-    hours = _hours_of(fields[1])
-    if not hours:
-        return f"must have hours from 0 to {_DAY_HOURS - 1} in cron()"
-    following = [*hours[1:], hours[0] + _DAY_HOURS]
-    if any(later - hour < MIN_ROTATION_HOURS for hour, later in zip(hours, following, strict=True)):
-        return f"must leave {MIN_ROTATION_HOURS} hours between two rotations"
-    return None
-
-
-def _hours_of(field: str) -> list[int]:
-    """The hours that a field of cron() means, in their order; none if it cannot be understood."""
-    hours: set[int] = set()
-    for part in field.split(","):
-        known = _HOURS.fullmatch(part)
-        if not part or known is None:
-            return []
-        first, last, step = (None if group is None else int(group) for group in known.groups())
-        begin = 0 if first is None else first
-        end = _last_hour(first, last, step)
-        if step == 0 or not begin <= end < _DAY_HOURS:
-            return []
-        hours.update(range(begin, end + 1, step or 1))
-    return sorted(hours)
-
-
-def _last_hour(first: int | None, last: int | None, step: int | None) -> int:
-    """Where a part of the field ends: ``8`` at 8, ``8-16`` at 16, ``*`` and ``8/4`` with the day."""
-    if last is not None:
-        return last
-    return first if first is not None and step is None else _DAY_HOURS - 1

@@ -12,7 +12,8 @@ from envelope.arguments import check_flag, check_function
 from envelope.errors import EnvelopeError, InvalidArgument
 from envelope_secrets.errors import NotSupported
 from envelope_secrets.label_state import look
-from envelope_secrets.limits import schedule_problem, token_problem, window_problem
+from envelope_secrets.limits import schedule_problem, token_problem
+from envelope_secrets.schedules import fit_problem, window_problem
 from envelope_secrets.stages import AWSCURRENT, AWSPENDING, Finding
 from envelope_secrets.stores.protocol import Rotates, SecretStore, VersionPlace
 
@@ -21,7 +22,6 @@ __all__ = ["RotationControl", "RotationReport"]
 MAX_ARN_CHARACTERS = 2_048
 
 _FUNCTION_ARN = re.compile(r"arn:[a-z0-9-]+:lambda:[a-z0-9-]+:[0-9]{12}:function:[A-Za-z0-9_$:-]+")
-_HOURS = re.compile(r"rate\(([0-9]+) hours?\)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +98,7 @@ class RotationControl:
         _check("schedule", schedule_problem(schedule))
         if window is not None:
             _check("window", window_problem(window))
-            _check_fits(schedule, window)
+            _check("window", fit_problem(schedule, window))
 
         def rotate(rotates: Rotates, chosen: str) -> VersionPlace:
             return rotates.rotate(
@@ -191,10 +191,3 @@ def _check_function_arn(arn: object) -> None:
         raise InvalidArgument(
             "lambda_arn must be the ARN of a function, like arn:aws:lambda:eu-west-1:111122223333:function:rotate"
         )
-
-
-def _check_fits(schedule: str, window: str) -> None:
-    """A window must end before the next one begins. Whether it ends on the same day, the service says."""
-    hours = _HOURS.fullmatch(schedule)
-    if hours is not None and int(window.removesuffix("h")) > int(hours[1]):
-        raise InvalidArgument(f"window must not be longer than the time between two rotations, {hours[1]}h")

@@ -42,13 +42,13 @@ class Repair:
         findings: what is wrong.
         explanation: the same for a person, with version ids; one sentence for each finding.
         actions: what `repair` could do about it when it looked.
-        done: the move that was made, or None.
+        done: the moves that were made.
     """
 
     findings: tuple[Finding, ...]
     explanation: str
     actions: tuple[RepairAction, ...]
-    done: StageMove | None = None
+    done: tuple[StageMove, ...] = ()
 
 
 class StageOperations:
@@ -171,13 +171,14 @@ class StageOperations:
         state = look(self._store, secret_id)
         actions = state.actions()
         if wanted is None:
-            return Repair(state.findings, state.explanation(), tuple(actions), None)
+            return Repair(state.findings, state.explanation(), tuple(actions))
         if wanted not in actions:
             possible = ", ".join(actions) if actions else "nothing"
             raise SecretConflict(
                 f"{wanted} is not possible: {state.explanation()}", hint=f"what can be done now: {possible}"
             )
-        self._make(secret_id, actions[wanted])
+        for move in actions[wanted]:
+            self._make(secret_id, move)
         return Repair(state.findings, state.explanation(), tuple(actions), actions[wanted])
 
     def _make(self, secret_id: str, move: StageMove | None) -> StageMove | None:

@@ -17,6 +17,7 @@ __all__ = [
     "AWSCURRENT",
     "AWSPENDING",
     "AWSPREVIOUS",
+    "SWAP_STAGE_PREFIX",
     "Finding",
     "StageConflict",
     "StageMove",
@@ -27,11 +28,14 @@ __all__ = [
     "pending_removal",
     "promotion",
     "rollback",
+    "swap_removals",
 ]
 
 AWSCURRENT = "AWSCURRENT"
 AWSPENDING = "AWSPENDING"
 AWSPREVIOUS = "AWSPREVIOUS"
+SWAP_STAGE_PREFIX = "envelope-swap-"
+"""Of the label under which a value is put whose turn to be current comes by a compare-and-swap; it goes afterwards."""
 
 _NO_STAGES: frozenset[str] = frozenset()
 
@@ -159,6 +163,14 @@ def pending_removal(labels: StagingLabels) -> StageMove | None:
     return None if pending is None else StageMove(AWSPENDING, None, pending)
 
 
+def swap_removals(labels: StagingLabels) -> tuple[StageMove, ...]:
+    """The moves that take the labels of unfinished swaps away. A swap that still runs gets on without its label."""
+    held = ((version_id, stage) for version_id, stages in labels.by_version.items() for stage in sorted(stages))
+    return tuple(
+        StageMove(stage, None, version_id) for version_id, stage in held if stage.startswith(SWAP_STAGE_PREFIX)
+    )
+
+
 class Finding(Enum):
     """What can be wrong with the labels of a secret. The value explains it."""
 
@@ -174,10 +186,14 @@ class Finding(Enum):
         "a version that is newer than the current one has no label: a rotation was cancelled or its label was taken "
         "away, and its target may know that value already"
     )
+    SWAP_LEFT = (
+        "a put that was to swap the current version was ended from outside, and has left its label; each counts "
+        "towards the 20 labels of a secret"
+    )
 
 
 def diagnose(labels: StagingLabels, *, with_value: Iterable[str], newer: Iterable[str] = ()) -> tuple[Finding, ...]:
-    """What is wrong with the labels of a secret; nothing, if AWSPENDING is nowhere or on the current version.
+    """What is wrong with the labels of a secret; nothing, if a version is current and nothing is left over.
 
     Args:
         with_value: the versions that have a value.
@@ -193,6 +209,8 @@ def diagnose(labels: StagingLabels, *, with_value: Iterable[str], newer: Iterabl
         found.append(Finding.STUCK_PENDING)
     if any(not labels.stages_of(version_id) for version_id in newer):
         found.append(Finding.ORPHANED_PENDING)
+    if swap_removals(labels):
+        found.append(Finding.SWAP_LEFT)
     return tuple(found)
 
 

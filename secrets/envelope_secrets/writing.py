@@ -20,15 +20,12 @@ from envelope_secrets.limits import (
     token_problem,
     value_problem,
 )
-from envelope_secrets.stages import AWSCURRENT, AWSPREVIOUS, StageMove
+from envelope_secrets.stages import AWSCURRENT, AWSPREVIOUS, SWAP_STAGE_PREFIX, StageMove
 from envelope_secrets.stores.hidden_values import hidden, hidden_bytes, hidden_text, kind_of, plain
 from envelope_secrets.stores.protocol import NO_TAGS, NewSecret, NewVersion, SecretStore, VersionPlace
 from envelope_secrets.value import MAX_JSON_DEPTH
 
 __all__ = ["create", "new_secret", "new_version", "put", "put_if_current"]
-
-PRIVATE_STAGE_PREFIX = "envelope-swap-"
-"""What the label begins with that holds a version until it becomes current."""
 
 MAX_ROTATION_TOKEN_CHARACTERS = 256
 MAX_KEY_ID_CHARACTERS = 2_048
@@ -139,7 +136,8 @@ def put_if_current(
     PutSecretValue takes AWSCURRENT from whatever version has it. So the value is put under a private label first; then
     AWSCURRENT moves, by the service's compare-and-swap; then the private label is taken away. A conflict leaves a
     version without labels, which nobody sees and the service removes in time. A call that was interrupted is finished
-    by one with the same `version`.
+    by one with the same `version`; if the process was killed, the private label stays until `stages.repair` is told to
+    take it away.
 
     Args:
         expected_version_id: None, if no version is to be current.
@@ -151,7 +149,24 @@ def put_if_current(
     """
     if version.stages != (AWSCURRENT,):
         raise InvalidArgument(f"stages must be {AWSCURRENT} alone, because no other label can be swapped with it")
-    private = f"{PRIVATE_STAGE_PREFIX}{version.token}"
+    private = f"{SWAP_STAGE_PREFIX}{version.token}"
+    try:
+        return _swapped(store, secret_id, version, private, expected_version_id, pause)
+    except EnvelopeError:
+        raise
+    except BaseException:  # as Ctrl-C: what was begun is given up, and should leave nothing behind
+        _removed(store, secret_id, private, version.token, pause)
+        raise
+
+
+def _swapped(
+    store: SecretStore,
+    secret_id: str,
+    version: NewVersion,
+    private: str,
+    expected_version_id: str | None,
+    pause: Pause,
+) -> VersionPlace:
     place = put(store, secret_id, NewVersion(version.value, version.token, (private,), version.rotation_token))
     try:
         _check_was_expected(store, secret_id, place, expected_version_id)

@@ -24,6 +24,7 @@ from envelope_secrets.events import EventTeller, SecretEvent, SecretEventKind
 from envelope_secrets.key_ring import KeyRing, read_key_ring
 from envelope_secrets.stages import AWSCURRENT
 from envelope_secrets.stores.access import StoreAccess
+from envelope_secrets.stores.guarded_store import guarded_call
 from envelope_secrets.stores.secret_ids import names_secret
 from envelope_secrets.value import Secret
 
@@ -225,16 +226,9 @@ class SecretCache:
 
     def _guarded(self, call: Callable[[Any], Any], argument: Any) -> Any:
         """What a call of the store brings, unless the client was closed meanwhile; only this package's exceptions."""
-        try:
-            answer = call(argument)
-        except EnvelopeError:
-            raise
-        except Exception as error:  # noqa: BLE001 - of a store that somebody else has written
-            failure = StoreFailed(f"the store raised {type(error).__name__}", hint="a store raises EnvelopeError only")
-        else:
-            self.access.check_open()
-            return answer
-        raise failure  # out here, because the text of the other exception may quote a value
+        answer = guarded_call(call, argument)
+        self.access.check_open()
+        return answer
 
     def _tell_loaded(self, entry: Entry[CacheKey, Any], before: Entry[CacheKey, Any] | None) -> None:
         secret_id, stage, _ = entry.key

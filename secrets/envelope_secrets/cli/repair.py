@@ -8,7 +8,7 @@ import click
 
 from envelope.cli.program import ManyOptions
 from envelope_secrets.cli.examples import examples
-from envelope_secrets.cli.said import move_fields, move_text, say
+from envelope_secrets.cli.said import move_text, moves_fields, say
 from envelope_secrets.cli.store_options import OFTEN, opened_client, store_options, store_settings_of
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["command"]
 
-_ACTIONS = ("drop_pending", "promote_pending", "promote_newest")
+_ACTIONS = ("drop_pending", "promote_pending", "promote_newest", "drop_swap_labels")
 
 
 @click.command(
@@ -29,6 +29,7 @@ _ACTIONS = ("drop_pending", "promote_pending", "promote_newest")
 @click.option("--drop-pending", is_flag=True, help="Take AWSPENDING away: nothing knows its value.")
 @click.option("--promote-pending", is_flag=True, help="Make that version current: its value is in use.")
 @click.option("--promote-newest", is_flag=True, help="The same, if it has lost its label.")
+@click.option("--drop-swap-labels", is_flag=True, help="Take away what killed swaps have left.")
 @store_options
 @click.pass_context
 def command(context: click.Context, /, secret_id: str, **values: Any) -> None:
@@ -46,15 +47,15 @@ def command(context: click.Context, /, secret_id: str, **values: Any) -> None:
 
 
 def _text(repair: Repair) -> str:
-    if repair.done is not None:
-        return move_text(repair.done)
+    if repair.done:
+        return "; ".join(map(move_text, repair.done))
     possible = " or ".join(f"--{action}" for action in repair.actions)
     return f"{repair.explanation}; what can be done: {possible}" if possible else repair.explanation
 
 
 def _fields(name: str, repair: Repair) -> dict[str, Any]:
     return {
-        **move_fields(name, repair.done),
+        **moves_fields(name, repair.done),
         "findings": [finding.name for finding in repair.findings],
         "explanation": repair.explanation,
         "actions": [str(action) for action in repair.actions],

@@ -14,7 +14,17 @@ from envelope.cli.report import Report
 from envelope_secrets.stages import StageMove
 from envelope_secrets.stores.protocol import VersionPlace
 
-__all__ = ["date_text", "iso_date", "labels_text", "move_fields", "move_text", "place_fields", "say", "wants_json"]
+__all__ = [
+    "date_text",
+    "iso_date",
+    "labels_text",
+    "move_fields",
+    "move_text",
+    "moves_fields",
+    "place_fields",
+    "say",
+    "wants_json",
+]
 
 
 def wants_json(*, given: bool) -> bool:
@@ -40,6 +50,11 @@ def move_fields(name: str, move: StageMove | None) -> dict[str, Any]:
     """A label's move; null if it was in its place."""
     moved = None if move is None else {"stage": move.stage, "to": move.to_version, "from": move.from_version}
     return {"secret": name, "moved": moved}
+
+
+def moves_fields(name: str, moves: tuple[StageMove, ...]) -> dict[str, Any]:
+    """The moves of labels, as many as there were."""
+    return {"secret": name, "moved": [move_fields(name, move)["moved"] for move in moves]}
 
 
 def move_text(move: StageMove) -> str:

@@ -9,7 +9,8 @@ from dataclasses import replace
 from types import MappingProxyType
 from typing import TypeVar
 
-from envelope_secrets.limits import MAX_ROTATION_DAYS, schedule_problem, token_problem, window_problem
+from envelope_secrets.limits import schedule_problem, token_problem
+from envelope_secrets.schedules import MAX_ROTATION_DAYS, fit_problem, window_problem
 from envelope_secrets.service_rules.broken import RuleBroken, check_parameter
 from envelope_secrets.service_rules.deletion import check_not_deleted
 from envelope_secrets.service_rules.state import RotationState, SecretState, StoredVersion, without_versions
@@ -171,5 +172,7 @@ def _check_rules(schedule: str | None, after_days: int | None, window: str | Non
         check_parameter("ScheduleExpression", schedule_problem(schedule))
     if window is not None:
         check_parameter("Duration", window_problem(window))
+    if schedule is not None and window is not None:
+        check_parameter("Duration", fit_problem(schedule, window))
     if after_days is not None and not 1 <= after_days <= MAX_ROTATION_DAYS:
         check_parameter("AutomaticallyAfterDays", f"must be 1 to {MAX_ROTATION_DAYS:,}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from envelope.errors import InvalidArgument
 from envelope_secrets.errors import NotSupported
+from envelope_secrets.stores.guarded_store import guarded_store
 from envelope_secrets.stores.protocol import HasPolicies, HasTrees, Replicates, SecretStore
 
 __all__ = ["StoreAccess"]
@@ -26,6 +27,7 @@ class StoreAccess:
                 hint="SecretsManagerStore(), ParameterStore(), LocalSecretStore(path, keyring), or one of your own",
             )
         self._store = store
+        self._guarded = None if store is None else guarded_store(store)
         self._is_closed = False
 
     def __repr__(self) -> str:
@@ -41,13 +43,13 @@ class StoreAccess:
             raise InvalidArgument("the secrets client is closed", hint="make another one")
 
     def store(self) -> SecretStore:
-        """The store."""
+        """The store; behind a guard, if it is not of this package."""
         self.check_open()
-        if self._store is None:
+        if self._guarded is None:
             from envelope_secrets.stores.secrets_manager import SecretsManagerStore  # only who has no other needs it
 
-            self._store = SecretsManagerStore()  # two threads at once make two, and keep one
-        return self._store
+            self._store = self._guarded = SecretsManagerStore()  # two threads at once make two, and keep one
+        return self._guarded
 
     def trees(self) -> HasTrees:
         """The store, if its names form hierarchies; `NotSupported` otherwise."""

@@ -54,7 +54,12 @@ class Answer:
     def date(self, name: str) -> datetime | None:
         """A date in UTC, if there is one."""
         date = self.optional(name, datetime)
-        return None if date is None else date.astimezone(UTC)
+        if date is None:
+            return None
+        try:
+            return date.astimezone(UTC)
+        except (OverflowError, ValueError):  # out of what Python's dates can be
+            self.refuse(f"has a {name} that is no date of this age")
 
     def whole_number(self, name: str) -> int:
         """A whole number that has to be there."""

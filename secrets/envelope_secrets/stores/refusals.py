@@ -142,7 +142,8 @@ _REFUSALS = (
         "LimitExceededException",
         SecretRefused,
         "a quota of the service is reached",
-        "versions younger than a day are never removed: write less often; or take labels and secrets away",
+        "versions younger than a day are never removed: write less often; or take labels and secrets away: "
+        "stages.repair names those that are left over",
     ),
     Refusal(
         "PublicPolicyException",

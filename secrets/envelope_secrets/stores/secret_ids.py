@@ -9,7 +9,7 @@ import re
 
 from envelope.aws.arn import is_region
 
-__all__ = ["in_region", "names_secret", "region_of"]
+__all__ = ["in_region", "is_arn_of", "names_secret", "region_of"]
 
 _SUFFIX = re.compile(r"-[A-Za-z0-9]{6}")
 
@@ -25,6 +25,12 @@ def in_region(secret_id: str, region: str) -> str:
     """What names the replica of the secret in another region: a name stays, in an ARN the region changes."""
     home = region_of(secret_id)
     return secret_id if home is None else secret_id.replace(f":{home}:", f":{region}:", 1)
+
+
+def is_arn_of(arn: str, name: str) -> bool:
+    """Whether an ARN is one of a secret of this name: the name stands in it, before six random characters."""
+    home, _, resource = arn.partition(":secret:")
+    return region_of(arn) is not None and bool(home) and _SUFFIX.fullmatch(resource.removeprefix(name)) is not None
 
 
 def names_secret(secret_id: str, arn: str, name: str) -> bool:

@@ -14,6 +14,7 @@ from envelope.arguments import check_flag
 from envelope.aws.session import Aws
 from envelope.errors import EnvelopeError, InvalidArgument
 from envelope_secrets import limits
+from envelope_secrets.schedules import window_problem
 from envelope_secrets.stages import AWSCURRENT, StageMove
 from envelope_secrets.stores.answers import Answer
 from envelope_secrets.stores.protocol import (
@@ -302,7 +303,7 @@ class SecretsManagerStore:
         check_rules(
             token=limits.token_problem(token),
             schedule=None if schedule is None else limits.schedule_problem(schedule),
-            window=None if window is None else limits.window_problem(window),
+            window=None if window is None else window_problem(window),
         )
         check_text("lambda_arn", lambda_arn or "", MAX_ARN_CHARACTERS)
         rules = {name: value for name, value in (("ScheduleExpression", schedule), ("Duration", window)) if value}

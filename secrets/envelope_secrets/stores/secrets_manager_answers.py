@@ -10,6 +10,7 @@ from dataclasses import replace
 from datetime import datetime
 from types import MappingProxyType
 
+from envelope_secrets.limits import MAX_STAGES
 from envelope_secrets.stages import StagingLabels
 from envelope_secrets.stores.answers import Answer
 from envelope_secrets.stores.protocol import (
@@ -20,7 +21,7 @@ from envelope_secrets.stores.protocol import (
     SecretVersion,
     VersionPlace,
 )
-from envelope_secrets.stores.secret_ids import names_secret
+from envelope_secrets.stores.secret_ids import is_arn_of, names_secret
 from envelope_secrets.value import Secret
 
 __all__ = [
@@ -36,13 +37,22 @@ __all__ = [
 
 
 def secret_in(answer: Answer) -> Secret:
-    """The version of a secret that an answer holds."""
+    """The version of a secret that an answer holds.
+
+    Raises:
+        AwsError: it contradicts itself.
+    """
+    name, arn, stages = answer.text("Name"), answer.text("ARN"), answer.texts("VersionStages")
+    if not is_arn_of(arn, name):
+        answer.refuse("has an ARN that is not of the secret that it names")
+    if len(stages) > MAX_STAGES:
+        answer.refuse(f"has {len(stages):,} staging labels on one version")
     return Secret(
         _value_in(answer),
-        name=answer.text("Name"),
-        arn=answer.text("ARN"),
+        name=name,
+        arn=arn,
         version_id=answer.text("VersionId"),
-        stages=answer.texts("VersionStages"),
+        stages=stages,
         created=answer.date("CreatedDate"),
     )
 
@@ -68,6 +78,8 @@ def _value_in(answer: Answer) -> str | bytes:
     held = [name for name in ("SecretString", "SecretBinary") if answer.members.get(name) is not None]
     if len(held) != 1:
         answer.refuse("holds no value" if not held else "holds two values")
+    if not answer.members[held[0]]:
+        answer.refuse("holds an empty value, which the service stores nowhere")
     return answer.value("SecretString", str) if held == ["SecretString"] else answer.value("SecretBinary", bytes)
 
 
