@@ -17,11 +17,18 @@ settings.register_profile(
 settings.load_profile("moderate")
 
 
+SECTIONS = {
+    "pending vectors": "published vectors that wait for a keyring",
+    "deaths": "rotations and writers that died",
+}
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Name the published vectors that nothing opens yet, as the tests that just passed have recorded them."""
+    """Show what tests that just passed have recorded: vectors that nothing opens yet, and how often a process died."""
     reports = terminalreporter.getreports("passed")
-    pending = [value for report in reports for name, value in report.user_properties if name == "pending vectors"]
-    if pending:
-        terminalreporter.section("published vectors that wait for a keyring")
-        for line in sorted(map(str, pending)):
+    for property_name, title in SECTIONS.items():
+        lines = [str(value) for report in reports for name, value in report.user_properties if name == property_name]
+        if lines:
+            terminalreporter.section(title)
+        for line in sorted(lines):
             terminalreporter.line(line)

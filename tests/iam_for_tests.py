@@ -47,11 +47,13 @@ class FakeIam:
         unknown: so many further uses of a key of the user fail, as before IAM has told all regions.
         failures: error codes by action, for the next call each.
         calls: the actions so far.
+        inactive: ids of keys that somebody has made inactive; they are listed, counted and deleted like others.
         owner: whom STS says a key of the user belongs to.
     """
 
     def __init__(self) -> None:
         self.keys: dict[str, str] = {}
+        self.inactive: set[str] = set()
         self.tags: dict[str, str] = {}
         self.unlisted = 0
         self.unknown = 0
@@ -68,7 +70,7 @@ class FakeIam:
         return key_id
 
     def works(self, key_id: str, secret: str) -> bool:
-        return self.keys.get(key_id) == secret
+        return self.keys.get(key_id) == secret and key_id not in self.inactive
 
     def perform(self, action: str, given: Mapping[str, str], caller: str) -> str:
         """The XML inside the result."""
@@ -98,7 +100,8 @@ class FakeIam:
         shown = self._pages
         place = int(given.get("Marker", 0))
         members = "".join(
-            f"<member><UserName>{USER}</UserName><AccessKeyId>{key_id}</AccessKeyId><Status>Active</Status></member>"
+            f"<member><UserName>{USER}</UserName><AccessKeyId>{key_id}</AccessKeyId>"
+            f"<Status>{'Inactive' if key_id in self.inactive else 'Active'}</Status></member>"
             for key_id in shown[place : place + 1]
         )
         more = place + 1 < len(shown)
@@ -141,7 +144,7 @@ class FakeIam:
             self.unknown -= 1
             raise Refused(403, "InvalidClientTokenId")
         secret = ADMIN_SECRET if key_id == ADMIN else self.keys.get(key_id)
-        if secret is None:
+        if secret is None or key_id in self.inactive:
             raise Refused(403, "InvalidClientTokenId")
         signer = SigV4Auth(Credentials(key_id, secret), service, region)
         request: Any = AWSRequest("POST", url, {name: headers[name] for name in signed.split(";")}, body)

@@ -22,7 +22,7 @@ from envelope_secrets.stores import local_file
 from envelope_secrets.stores.local import LocalSecretStore
 from envelope_secrets.stores.protocol import NewSecret, NewVersion
 from tests.local_secrets_for_tests import NAME, edited, local_store, secret, stages, token, version
-from tests.thoroughness import TAKES_ALL
+from tests.thoroughness import POINTS, TAKES_ALL, Recorder
 
 WRITERS = 4
 ROUNDS = 50 if TAKES_ALL else 10
@@ -88,7 +88,7 @@ def write_once(store: LocalSecretStore, name: str, version_id: str, chance: rand
 
 
 def test_writers_killed_at_random_lose_nothing_that_was_acknowledged(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, record_property: Recorder
 ) -> None:
     monkeypatch.setattr(local_file, "MAX_WAL_BYTES", 100_000)  # so that they die in checkpoints too
     path = tmp_path / "secrets.db"
@@ -111,10 +111,10 @@ def test_writers_killed_at_random_lose_nothing_that_was_acknowledged(
         assert [os.WTERMSIG(os.waitpid(child, 0)[1]) for child in children] == [signal.SIGKILL] * WRITERS
         assert_sound(path)
     lines = list(itertools.chain.from_iterable(journal.lines() for journal in journals))
-    print(f"writers killed: {len(journals)}")  # noqa: T201 - what one wants to know
     cut_off = sum(bool(journal.lines()) and journal.lines()[-1][0] == "tries" for journal in journals)
     assert cut_off > ROUNDS, "most must be killed while they write, else this shows nothing"
     assert_nothing_lost(path, lines)
+    record_property(POINTS, f"writers of a local store killed: {len(journals)}, {cut_off} of them in a write")
 
 
 def wait_for_lines(journals: list[Journal], count: int) -> None:

@@ -20,6 +20,7 @@ from envelope_secrets.value import Secret
 from tests.crash_points import CrashPoints, StoppingService, points_to_die_at
 from tests.database_rotations import RotationWorld
 from tests.fake_databases import Account, FakeServer
+from tests.thoroughness import POINTS, Recorder
 
 STRATEGIES: dict[str, Strategy] = {
     "single user": SingleUser(),
@@ -104,14 +105,11 @@ def given_up(world: RotationWorld) -> list[str]:
 @pytest.mark.parametrize(("rotations", "ending"), [(twice, twice), (once, given_up)], ids=["repeated", "given up"])
 @pytest.mark.parametrize("name", STRATEGIES)
 def test_a_rotation_that_dies_anywhere_ends_well(
-    name: str, rotations: Ending, ending: Ending, capsys: pytest.CaptureFixture[str]
+    name: str, rotations: Ending, ending: Ending, record_property: Recorder
 ) -> None:
     rehearsal = Rehearsal(STRATEGIES[name], always_works=name in CURRENT_ALWAYS_WORKS, cleans_up=ending is twice)
     number, bad = rehearsal.bad_ends(rotations, ending)
-    with capsys.disabled():
-        print(  # noqa: T201 - the number of points is what one wants to know
-            f"\n{name}, {ending.__name__}: {number} points, {len(bad)} bad ends", end=""
-        )
+    record_property(POINTS, f"fake, {name}, {ending.__name__}: {number} points, {len(bad)} bad ends")
     assert number >= 35
     assert not bad
 

@@ -1,4 +1,7 @@
-"""The same deaths on real servers: before and after every call of AWS, every login and every statement."""
+"""The same deaths on real servers: before and after every call of AWS, every login and every statement.
+
+Two rotations in a row, the process dies once, anywhere in them, and each is repeated up to three times.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +18,7 @@ from envelope_secrets.rotation.database import Database, DatabaseCredentials, Da
 from envelope_secrets.rotation.deadline import Deadline
 from envelope_secrets.rotation.dual_password import DualPassword
 from envelope_secrets.rotation.mariadb import MariaDb
+from envelope_secrets.rotation.mysql import MySql
 from envelope_secrets.rotation.mysql_connection import MySqlConnection
 from envelope_secrets.rotation.postgresql import PostgreSql
 from envelope_secrets.rotation.postgresql_session import PostgreSqlSession
@@ -26,6 +30,7 @@ from tests.crash_points import CrashPoints, StoppingService
 from tests.database_rotations import RotationWorld
 from tests.servers.logins import credentials
 from tests.servers.running import RunningServer
+from tests.thoroughness import POINTS, TAKES_ALL, Recorder
 
 pytest_plugins = ["tests.servers.fixtures"]
 
@@ -93,7 +98,7 @@ class Rehearsal:
         self.service = StoppingService()
 
     def run(self, points: CrashPoints) -> list[str]:
-        """A rotation, repeated up to three times; what is wrong then."""
+        """Two rotations, each repeated up to three times; what is wrong after one of them."""
         name = f"crash{next(NUMBERS)}"
         Current.points = CrashPoints()
         with self.database.connect(credentials(self.server), deadline=deadline()) as admin:
@@ -110,13 +115,17 @@ class Rehearsal:
             admin_value=fields_of(self.server, self.server.admin, self.server.password),
             with_admin=not isinstance(self.strategy, SingleUser),
         )
+        return self.rotated(world, points, name, 2) or self.rotated(world, points, name, 3)
+
+    def rotated(self, world: RotationWorld, points: CrashPoints, name: str, number: int) -> list[str]:
+        """The rotation to the version of this number; what is wrong after it."""
         Current.points = points
-        run = world.rotate(2, attempts=4)
+        run = world.rotate(number, attempts=4)
         Current.points = CrashPoints()
-        points.is_watching = False  # what comes now are calls of the test
-        found = [] if run.succeeded else [f"failed: {[(step.step, step.error) for step in run.steps if step.error]}"]
-        found += [] if world.values_stored() == 2 else ["a second pending value"]
-        return found + world.labels.problems() + self.problems(world, name)
+        with points.nobody_watches():  # what comes now are calls of the test
+            found = [] if run.succeeded else [f"failed: {[(one.step, one.error) for one in run.steps if one.error]}"]
+            found += [] if world.values_stored() == number else ["a second pending value"]
+            return found + world.labels.problems() + self.problems(world, name)
 
     def problems(self, world: RotationWorld, name: str) -> list[str]:
         current = parse_credentials(world.store.read(world.name), self.database)
@@ -125,15 +134,15 @@ class Rehearsal:
         with self.database.connect(current, deadline=deadline()) as session:
             session.check_use()
             _execute(session, self.query)
-        if current.username != name:
+        if isinstance(self.strategy, AlternatingUsers):  # the other account, which is the next to be current, too
             with self.database.connect(credentials(self.server), deadline=deadline()) as admin:
-                found += [f"missing: {missing}" for missing in admin.missing_privileges(current.username, name)]
+                found += [f"missing: {missing}" for missing in admin.missing_privileges(f"{name}_clone", name)]
         return found
 
     @property
     def query(self) -> str:
-        is_mariadb = self.server.engine == "mariadb"
-        return "SELECT * FROM crash.things" if is_mariadb else "SELECT * FROM crash_things"
+        is_postgresql = self.server.engine == "postgres"
+        return "SELECT * FROM crash_things" if is_postgresql else "SELECT * FROM crash.things"
 
 
 def _execute(session: Any, statement: str) -> None:
@@ -161,40 +170,54 @@ def mariadb_account(name: str) -> list[str]:
     ]
 
 
-def no_bad_end(rehearsal: Rehearsal, what: str, capsys: pytest.CaptureFixture[str]) -> None:
+def mysql_account(name: str) -> list[str]:
+    """With the right to have two passwords, which MySQL gives to no account by itself."""
+    return [*mariadb_account(name), f"GRANT APPLICATION_PASSWORD_ADMIN ON *.* TO {name}@'%'"]
+
+
+def places_to_die_at(points: CrashPoints) -> list[int]:
+    """Every point; or each sixteenth of those after a call, since nothing that lasts happens before the next."""
+    if TAKES_ALL:
+        return list(range(len(points.passed)))
+    return [number for number, name in enumerate(points.passed) if name.startswith("after")][::16]
+
+
+def no_bad_end(rehearsal: Rehearsal, what: str, record_property: Recorder) -> None:
     points = CrashPoints()
     assert rehearsal.run(points) == []
     bad = {}
-    # Nothing that lasts happens between a call and the next: after the one is before the other.
-    places = [number for number, name in enumerate(points.passed) if number == 0 or name.startswith("after")]
-    for dies_at in places:
+    for dies_at in places_to_die_at(points):
         dying = CrashPoints(dies_at)
         problems = rehearsal.run(dying)
         if problems:
             bad[f"{dies_at}, {dying.passed[dies_at]}"] = problems
-    with capsys.disabled():
-        print(  # noqa: T201 - the number of points is what one wants to know
-            f"\n{what}: {len(points.passed)} points, {len(bad)} bad ends", end=""
-        )
-    assert len(points.passed) > 40
+    record_property(POINTS, f"{what}: {len(points.passed)} points, {len(bad)} bad ends")
+    assert len(points.passed) > 80
     assert not bad
 
 
 @pytest.mark.parametrize("strategy", [SingleUser(), AlternatingUsers()], ids=lambda one: type(one).__name__)
 def test_postgresql_has_no_bad_end(
-    strategy: Strategy, postgresql_server: RunningServer, capsys: pytest.CaptureFixture[str]
+    strategy: Strategy, postgresql_server: RunningServer, record_property: Recorder
 ) -> None:
     database = PostgreSql(ca_file=postgresql_server.ca_file)
     rehearsal = Rehearsal(postgresql_server, database, strategy, postgresql_account)
-    no_bad_end(rehearsal, f"PostgreSQL, {type(strategy).__name__}", capsys)
+    no_bad_end(rehearsal, f"PostgreSQL, {type(strategy).__name__}", record_property)
 
 
 @pytest.mark.parametrize(
     "strategy", [SingleUser(), AlternatingUsers(), DualPassword()], ids=lambda one: type(one).__name__
 )
-def test_mariadb_has_no_bad_end(
-    strategy: Strategy, mariadb_server: RunningServer, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_mariadb_has_no_bad_end(strategy: Strategy, mariadb_server: RunningServer, record_property: Recorder) -> None:
     database = MariaDb(ca_file=mariadb_server.ca_file)
     rehearsal = Rehearsal(mariadb_server, database, strategy, mariadb_account)
-    no_bad_end(rehearsal, f"MariaDB, {type(strategy).__name__}", capsys)
+    no_bad_end(rehearsal, f"MariaDB, {type(strategy).__name__}", record_property)
+
+
+@pytest.mark.parametrize(
+    "strategy", [SingleUser(), AlternatingUsers(), DualPassword()], ids=lambda one: type(one).__name__
+)
+def test_mysql_has_no_bad_end(strategy: Strategy, mysql_server: RunningServer, record_property: Recorder) -> None:
+    database = MySql(ca_file=mysql_server.ca_file)
+    rehearsal = Rehearsal(mysql_server, database, strategy, mysql_account)
+    no_bad_end(rehearsal, f"MySQL, {type(strategy).__name__}", record_property)

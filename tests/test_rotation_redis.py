@@ -51,6 +51,7 @@ from tests.rotation_stops import Stops, every_point, stopping_store
 from tests.servers.processes import find_binary, free_port, server_folder
 from tests.servers.redis import RunningRedis
 from tests.servers.starting import started
+from tests.thoroughness import POINTS, Recorder
 
 pytest_plugins = ["tests.servers.fixtures"]
 
@@ -611,8 +612,8 @@ def test_no_login_fails_while_a_password_rotates(users: Users, store: LocalSecre
 Watch = Callable[[str], None]
 
 
-def rotated_with_stops(users: Users, store: SecretStore, strategy: Strategy, watch: Watch, *, has_admin: bool) -> None:
-    """Stop a rotation at every point, look, and repeat it."""
+def rotated_with_stops(users: Users, store: SecretStore, strategy: Strategy, watch: Watch, *, has_admin: bool) -> str:
+    """Stop a rotation at every point, look, and repeat it; say how many points there were."""
     stops = Stops()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(RedisConnection, "ask", stops.around(RedisConnection.ask))
@@ -635,28 +636,35 @@ def rotated_with_stops(users: Users, store: SecretStore, strategy: Strategy, wat
             value = store.read(name).json
             rules = users.rules(value["username"])
             assert rules == users.rules(username), "all privileges"
+    return f"Redis, {type(strategy).__name__}: {point} points, 0 bad ends"
 
 
-def test_a_dual_password_stopped_at_any_point_never_locks_a_client_out(users: Users, store: LocalSecretStore) -> None:
+def test_a_dual_password_stopped_at_any_point_never_locks_a_client_out(
+    users: Users, store: LocalSecretStore, record_property: Recorder
+) -> None:
     def watch(name: str) -> None:
         assert works(users, store, name), name
 
-    rotated_with_stops(users, store, DualPassword(), watch, has_admin=True)
+    record_property(POINTS, rotated_with_stops(users, store, DualPassword(), watch, has_admin=True))
 
 
-def test_alternating_users_stopped_at_any_point_never_lock_a_client_out(users: Users, store: LocalSecretStore) -> None:
+def test_alternating_users_stopped_at_any_point_never_lock_a_client_out(
+    users: Users, store: LocalSecretStore, record_property: Recorder
+) -> None:
     def watch(name: str) -> None:
         assert works(users, store, name), name
 
-    rotated_with_stops(users, store, AlternatingUsers(), watch, has_admin=True)
+    record_property(POINTS, rotated_with_stops(users, store, AlternatingUsers(), watch, has_admin=True))
 
 
-def test_a_single_user_stopped_at_any_point_can_log_in_with_one_of_two(users: Users, store: LocalSecretStore) -> None:
+def test_a_single_user_stopped_at_any_point_can_log_in_with_one_of_two(
+    users: Users, store: LocalSecretStore, record_property: Recorder
+) -> None:
     def watch(name: str) -> None:
         pending = store.describe(name).labels.holder("AWSPENDING")
         assert works(users, store, name) or (pending and works(users, store, name, "AWSPENDING")), name
 
-    rotated_with_stops(users, store, SingleUser(), watch, has_admin=False)
+    record_property(POINTS, rotated_with_stops(users, store, SingleUser(), watch, has_admin=False))
 
 
 def test_no_log_shows_a_password(users: Users, store: LocalSecretStore, caplog: pytest.LogCaptureFixture) -> None:

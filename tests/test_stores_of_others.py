@@ -9,6 +9,7 @@ import pytest
 
 from envelope_secrets import SecretsClient
 from envelope_secrets.errors import NotSupported, SecretNotFound, StoreFailed
+from envelope_secrets.rotation import SigningKey, rotate, rotation_handler, rotation_status
 from envelope_secrets.stores.guarded_store import guarded_store
 from envelope_secrets.stores.protocol import HasTrees, Replicates, Rotates, SecretStore
 from tests.labelled_store_for_tests import LabelledStore
@@ -114,3 +115,18 @@ def test_interrupts_pass() -> None:
     for call in CALLS.values():
         with pytest.raises(KeyboardInterrupt):
             call(SecretsClient(store_with(next(name for name in CALLS if CALLS[name] is call), interrupted)))
+
+
+def test_a_rotation_lets_out_errors_of_this_package_alone() -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise Foreign("the value")
+
+    store: Any = store_with("describe", fail)
+    event = {"Step": "createSecret", "SecretId": "a", "ClientRequestToken": "1" * 32}
+    for call in (
+        lambda: rotate(store, "a", SigningKey()),
+        lambda: rotation_status(store, "a", SigningKey()),
+        lambda: rotation_handler(SigningKey(), store=store)(event, None),
+    ):
+        with pytest.raises(StoreFailed, match="the store raised Foreign"):
+            call()

@@ -3,8 +3,18 @@
 from __future__ import annotations
 
 import os
+from typing import Protocol
 
-__all__ = ["TAKES_ALL"]
+__all__ = ["POINTS", "TAKES_ALL", "Recorder"]
 
 TAKES_ALL = os.environ.get("ENVELOPE_EVERY_POINT") == "1"
 """Whether every crash point, every kill and every combination with another implementation is tried."""
+
+POINTS = "deaths"
+"""The property of a test whose value is shown at the end of the run: how often something died, and what came of it."""
+
+
+class Recorder(Protocol):
+    """pytest's fixture `record_property`."""
+
+    def __call__(self, name: str, value: object) -> None: ...

@@ -33,6 +33,7 @@ PACKAGES: Mapping[str, tuple[str, ...]] = {
     "MySql": ("pymysql",),
     "MariaDb": ("pymysql",),
     "Redis": ("redis",),
+    "MongoDb": ("pymongo", "dnspython"),
 }
 """What a target needs, with what that needs. Not cryptography: no rotation of a password loads it."""
 

@@ -159,7 +159,7 @@ def _admin_credentials(
     if admin.engine != like.engine or not same_host(admin, like):
         raise RotationRefused(
             "the administrator's secret that masterarn names is for another server",
-            hint="if both names mean one server, say so: same_host=HostAliases(...)",
+            hint="if both names mean one server, say so: same_host=HostAliases(...); RdsHosts() asks RDS",
         )
     return admin
 

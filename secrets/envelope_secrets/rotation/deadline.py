@@ -21,9 +21,10 @@ class Deadline:
         left_s: seconds from now.
         clock: monotonic seconds.
         sleep: waits so many seconds.
+        waits: whether there are pauses at all; False for a look at what is there now.
     """
 
-    __slots__ = ("_clock", "_ends_s", "_sleep")
+    __slots__ = ("_clock", "_ends_s", "_sleep", "_waits")
 
     def __init__(
         self,
@@ -31,9 +32,11 @@ class Deadline:
         *,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], object] = time.sleep,
+        waits: bool = True,
     ) -> None:
         self._clock = clock
         self._sleep = sleep
+        self._waits = waits
         self._ends_s = clock() + left_s
 
     @classmethod
@@ -76,8 +79,8 @@ class Deadline:
         return min(wanted_s, self.left_s)
 
     def pause(self, wanted_s: float) -> bool:
-        """Wait so long and return True; False, at once, if there is not so much time."""
-        if self.left_s <= wanted_s:
+        """Wait so long and return True; False, at once, if there is not so much time, or no waiting."""
+        if not self._waits or self.left_s <= wanted_s:
             return False
         self._sleep(wanted_s)
         return True

@@ -6,7 +6,7 @@ import ssl
 from pathlib import Path
 
 from envelope_secrets.rotation.failures import TlsFailed
-from envelope_secrets.rotation.tls import Tls
+from envelope_secrets.rotation.tls import RDS_CERTIFICATES, Tls
 
 __all__ = ["ssl_context", "trusted_certificates"]
 
@@ -17,11 +17,16 @@ def trusted_certificates(tls: Tls) -> str:
     Raises:
         TlsFailed: there is none.
     """
-    path = tls.ca_file or ssl.get_default_verify_paths().cafile or ssl.get_default_verify_paths().openssl_cafile
+    path = tls.ca_path or ssl.get_default_verify_paths().cafile or ssl.get_default_verify_paths().openssl_cafile
     if not Path(path).is_file():
+        is_of_rds = tls.ca_file == RDS_CERTIFICATES
         raise TlsFailed(
-            "the file with trusted certificates is not there",
-            hint="give ca_file the path of a PEM file, like the bundle that RDS publishes",
+            f"the certificates of RDS are not at {path}"
+            if is_of_rds
+            else "the file with trusted certificates is not there",
+            hint="fetch them where the function is built: python -m envelope_secrets.rotation.rds_certificates"
+            if is_of_rds
+            else "give ca_file the path of a PEM file, or ca_file=RDS_CERTIFICATES",
         )
     return path
 

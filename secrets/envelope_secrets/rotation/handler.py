@@ -12,7 +12,9 @@ from envelope_secrets.password import PasswordPolicy
 from envelope_secrets.rotation.deadline import Deadline
 from envelope_secrets.rotation.engine import run_step
 from envelope_secrets.rotation.events import RotationEvent
+from envelope_secrets.rotation.password_policies import PasswordPolicies
 from envelope_secrets.rotation.strategy import Strategy, rotator_of
+from envelope_secrets.stores.guarded_store import guarded_store
 from envelope_secrets.stores.protocol import SecretStore
 
 __all__ = ["Handler", "check_password_policy", "check_store", "rotation_handler"]
@@ -28,7 +30,7 @@ def rotation_handler(
     strategy: Strategy | None = None,
     *,
     store: SecretStore | None = None,
-    password_policy: PasswordPolicy | None = None,
+    password_policy: PasswordPolicy | PasswordPolicies | None = None,
     timeout_s: float = DEFAULT_TIMEOUT_S,
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], object] = time.sleep,
@@ -39,8 +41,8 @@ def rotation_handler(
         target: a kind of database or the like; or a `Rotator` of your own, and then no strategy.
         strategy: how the target's accounts take turns.
         store: where the secrets are; Secrets Manager, as the environment says, by default, and made by the first event.
-        password_policy: for the passwords of these secrets; the target's own by default. Secrets that need another one
-            are rotated by another function.
+        password_policy: for the passwords of these secrets; the target's own by default. `PasswordPolicies` has one for
+            each secret. None is ever read from a secret or its tags: whoever may write them could weaken it.
         timeout_s: for one step, where the context that comes with an event does not tell.
         clock: monotonic seconds.
         sleep: waits so many seconds.
@@ -54,7 +56,8 @@ def rotation_handler(
     """
     rotator = rotator_of(target, strategy)
     limit_s = check_seconds("timeout_s", timeout_s)
-    check_password_policy(password_policy)
+    if not isinstance(password_policy, PasswordPolicies):
+        check_password_policy(password_policy)
     check_function("clock", clock)
     check_function("sleep", sleep)
     stores = [] if store is None else [check_store(store)]
@@ -64,22 +67,27 @@ def rotation_handler(
         parsed = RotationEvent.parse(event)
         if not stores:
             stores.append(_default_store())
-        run_step(stores[0], rotator, parsed, deadline, password_policy=password_policy)
+        policy = _policy_of(password_policy, parsed.secret_id)
+        run_step(stores[0], rotator, parsed, deadline, password_policy=policy)
 
     return handler
 
 
 def check_store(store: object) -> SecretStore:
-    """Return a store, or raise `InvalidArgument`."""
+    """Return a store, behind a guard if it is not of this package; or raise `InvalidArgument`."""
     if not isinstance(store, SecretStore):
         raise InvalidArgument(f"store must be a SecretStore, not {type(store).__name__}")
-    return store
+    return guarded_store(store)
 
 
 def check_password_policy(policy: object) -> None:
     """Raise `InvalidArgument` unless it is a policy or None."""
     if policy is not None and not isinstance(policy, PasswordPolicy):
         raise InvalidArgument(f"password_policy must be a PasswordPolicy or None, not {type(policy).__name__}")
+
+
+def _policy_of(policy: PasswordPolicy | PasswordPolicies | None, secret_arn: str) -> PasswordPolicy | None:
+    return policy.of(secret_arn) if isinstance(policy, PasswordPolicies) else policy
 
 
 def _default_store() -> SecretStore:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
-from envelope.arguments import check_function, check_seconds
+from envelope.arguments import check_flag, check_function, check_seconds
 from envelope.errors import InvalidArgument
 from envelope_secrets.limits import token_problem
 from envelope_secrets.password import PasswordPolicy
@@ -17,11 +17,12 @@ from envelope_secrets.rotation.engine import run_step
 from envelope_secrets.rotation.events import RotationEvent, Step
 from envelope_secrets.rotation.failures import RotationRefused
 from envelope_secrets.rotation.handler import check_password_policy, check_store
+from envelope_secrets.rotation.steps import Action
 from envelope_secrets.rotation.strategy import Strategy, rotator_of
 from envelope_secrets.stages import AWSCURRENT, AWSPENDING
 from envelope_secrets.stores.protocol import SecretDescription, SecretStore, VersionPlace
 
-__all__ = ["RotationResult", "rotate"]
+__all__ = ["Progress", "RotationResult", "StepProgress", "check_no_function", "function_of", "rotate"]
 
 DEFAULT_TIMEOUT_S = 300.0
 
@@ -41,6 +42,24 @@ class RotationResult:
     was_resumed: bool
 
 
+@dataclass(frozen=True, slots=True)
+class StepProgress:
+    """How far a rotation is.
+
+    Attributes:
+        version_id: the version that is being made.
+        action: what the step did; None when it begins.
+    """
+
+    step: Step
+    version_id: str
+    action: Action | None = None
+
+
+Progress = Callable[[StepProgress], object]
+"""Told when a step begins and when it is done. What it raises ends the rotation there."""
+
+
 @runtime_checkable
 class _Announces(Protocol):
     """A store that begins a rotation only if none is under way."""
@@ -48,7 +67,7 @@ class _Announces(Protocol):
     def announce(self, secret_id: str, token: str) -> VersionPlace: ...
 
 
-def rotate(
+def rotate(  # noqa: PLR0913 - options, all but the first of them keyword-only
     store: SecretStore,
     secret_id: str,
     target: object,
@@ -56,6 +75,8 @@ def rotate(
     *,
     token: str | None = None,
     password_policy: PasswordPolicy | None = None,
+    despite_function: bool = False,
+    progress: Progress | None = None,
     timeout_s: float = DEFAULT_TIMEOUT_S,
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], object] = time.sleep,
@@ -70,6 +91,9 @@ def rotate(
         target, strategy, password_policy, clock, sleep: as of `rotation_handler`.
         token: becomes the id of the new version, unless an earlier call has begun one that is pending; drawn if
             None. Repeated with the token of the version that is current, the call changes nothing.
+        despite_function: rotate also a secret that a function rotates. If that one begins to at the same time, one of
+            the two fails, and readers may be locked out meanwhile.
+        progress: is told of every step; see `Progress`.
         timeout_s: for the four steps together.
 
     Raises:
@@ -80,18 +104,31 @@ def rotate(
     rotator = rotator_of(target, strategy)
     check_function("clock", clock)
     check_function("sleep", sleep)
+    check_flag("despite_function", despite_function)
+    tell = _told(progress)
     check_password_policy(password_policy)
     deadline = Deadline(check_seconds("timeout_s", timeout_s), clock=clock, sleep=sleep)
     _check_token(token)
-    description = check_store(store).describe(secret_id)
-    _check_rotated_here(description)
+    store = check_store(store)
+    description = store.describe(secret_id)
+    if not despite_function:
+        check_no_function(description.name, function_of(description))
     begun = _begun(description)
     chosen = begun or token or str(uuid.uuid4())
     _announce(store, description, chosen)
     for step in Step:
         event = RotationEvent(step, description.arn, chosen, is_announced=False)
-        run_step(store, rotator, event, deadline, password_policy=password_policy)
+        tell(StepProgress(step, chosen))
+        action = run_step(store, rotator, event, deadline, password_policy=password_policy)
+        tell(StepProgress(step, chosen, action))
     return RotationResult(chosen, description.labels.holder(AWSCURRENT), begun is not None)
+
+
+def _told(progress: Progress | None) -> Progress:
+    if progress is None:
+        return lambda _: None
+    check_function("progress", progress)
+    return progress
 
 
 def _check_token(token: object) -> None:
@@ -122,9 +159,19 @@ def _announce(store: SecretStore, description: SecretDescription, token: str) ->
         )
 
 
-def _check_rotated_here(description: SecretDescription) -> None:
-    if description.rotation.enabled and description.rotation.lambda_arn:
+def function_of(description: SecretDescription) -> str:
+    """The function that rotates a secret, or an empty string."""
+    return description.rotation.lambda_arn if description.rotation.enabled else ""
+
+
+def check_no_function(name: str, function_arn: str) -> None:
+    """Make sure that no function rotates a secret.
+
+    Raises:
+        RotationRefused: one does.
+    """
+    if function_arn:
         raise RotationRefused(
-            f"{description.name} is rotated by {description.rotation.lambda_arn}",
+            f"{name} is rotated by {function_arn}",
             hint="start that rotation: envelope secrets rotate; two rotators of one secret would lock each other out",
         )

@@ -117,7 +117,7 @@ def _with_tls(driver: Any, options: dict[str, Any], tls: Tls) -> Any:
         **options,
         ssl_cert_reqs="none" if tls.mode == "require" else "required",
         ssl_check_hostname=context.check_hostname,
-        ssl_ca_certs=tls.ca_file,
+        ssl_ca_certs=tls.ca_path,
     )
     raw._wrap_socket_with_ssl = lambda sock: context.wrap_socket(sock, server_hostname=host)  # it takes no context
     return raw
