@@ -9,7 +9,10 @@ from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
+import asyncpg  # type: ignore[import-untyped]  # it has no types
+import mysql.connector
 import psycopg
+import psycopg2  # type: ignore[import-untyped]
 import pymysql
 import pytest
 import redis
@@ -52,6 +55,24 @@ def pymysql_with_sqlstate() -> pymysql.OperationalError:
     return error
 
 
+class OfMariaDb(Exception):
+    """As MariaDB's own driver raises it."""
+
+    __module__ = "mariadb"
+    errno = 4151
+
+
+def aiomysql_over_tls() -> pymysql.OperationalError:
+    error = pymysql.OperationalError(2003, "cannot connect")
+    error.__cause__ = ssl.SSLCertVerificationError("wrong")
+    return error
+
+
+def of_psycopg2(text: str) -> psycopg2.OperationalError:
+    """As psycopg2 raises it: libpq's text and nothing else."""
+    return psycopg2.OperationalError(f'connection to server at "db", port 5432 failed: {text}\n')
+
+
 FAILURES: list[tuple[Exception, Failure]] = [
     (libpq('FATAL:  password authentication failed for user "app"', used_password=True), Failure.REFUSED),
     (libpq("FATAL:  Passwort-Authentifizierung fehlgeschlagen", used_password=True), Failure.REFUSED),
@@ -62,7 +83,29 @@ FAILURES: list[tuple[Exception, Failure]] = [
     (libpq("SSL error: certificate verify failed", used_password=False), Failure.TLS),
     (libpq("FATAL:  pg_hba.conf rejects connection", used_password=False), Failure.OTHER),
     (libpq("Connection refused", used_password=False), Failure.UNREACHABLE),
+    (libpq("FATAL:  the database system is starting up", used_password=True), Failure.UNREACHABLE),
     (psycopg.OperationalError("no such host"), Failure.UNREACHABLE),
+    (of_psycopg2('FATAL:  password authentication failed for user "app"'), Failure.REFUSED),
+    (of_psycopg2("FATAL:  Passwort-Authentifizierung für Benutzer »app« fehlgeschlagen"), Failure.REFUSED),
+    (of_psycopg2('ВАЖНО:  пользователь "app" не прошёл проверку'), Failure.REFUSED),
+    (of_psycopg2('FATAL:  database "app" does not exist'), Failure.OTHER),
+    (of_psycopg2('FATAL:  no pg_hba.conf entry for host "10.0.0.1", user "app", no encryption'), Failure.OTHER),
+    (of_psycopg2("FATAL:  remaining connection slots are reserved"), Failure.LOCKED),
+    (of_psycopg2("FATAL:  the database system is starting up"), Failure.UNREACHABLE),
+    (of_psycopg2("SSL error: certificate verify failed"), Failure.TLS),
+    (psycopg2.OperationalError('FATAL:  password authentication failed for user "app"\n'), Failure.REFUSED),
+    (psycopg2.OperationalError("could not connect to server: Connection refused\n"), Failure.UNREACHABLE),
+    (of_psycopg2("Connection refused"), Failure.UNREACHABLE),
+    (of_psycopg2("timeout expired"), Failure.UNREACHABLE),
+    (asyncpg.InvalidPasswordError("x"), Failure.REFUSED),
+    (asyncpg.TooManyConnectionsError("x"), Failure.LOCKED),
+    (asyncpg.CannotConnectNowError("x"), Failure.UNREACHABLE),
+    (asyncpg.InterfaceError("x"), Failure.OTHER),
+    (mysql.connector.Error("x", errno=1045, sqlstate="28000"), Failure.REFUSED),
+    (mysql.connector.Error("x", errno=3118, sqlstate="HY000"), Failure.LOCKED),
+    (mysql.connector.Error("no number"), Failure.OTHER),
+    (OfMariaDb("x"), Failure.LOCKED),
+    (aiomysql_over_tls(), Failure.TLS),
     (psycopg.errors.ConnectionTimeout("expired"), Failure.UNREACHABLE),
     (psycopg.errors.InvalidPassword("x"), Failure.REFUSED),
     (psycopg.ProgrammingError("no such option"), Failure.OTHER),
@@ -148,6 +191,8 @@ WHOLE = secret_of(host="db", port="5432", dbname="shop", engine="postgres")
     [
         ("psycopg", {"user": "app", "password": "p1", "host": "db", "port": 5432, "dbname": "shop"}),
         ("pymysql", {"user": "app", "password": "p1", "host": "db", "port": 5432, "database": "shop"}),
+        ("psycopg2", {"user": "app", "password": "p1", "host": "db", "port": 5432, "dbname": "shop"}),
+        ("aiomysql", {"user": "app", "password": "p1", "host": "db", "port": 5432, "db": "shop"}),
         ("another", {"user": "app", "password": "p1", "host": "db", "port": 5432, "database": "shop"}),
         ("redis", {"username": "app", "password": "p1", "host": "db", "port": 5432}),
     ],
@@ -171,8 +216,10 @@ def test_what_the_secret_does_not_have_is_left_to_the_driver() -> None:
 def test_a_secret_that_asks_for_tls_has_certificate_and_host_name_checked() -> None:
     secret = secret_of(ssl="true")
     assert driver_arguments(secret, "psycopg", {})["sslmode"] == "verify-full"
-    context: Any = driver_arguments(secret, "pymysql", {})["ssl"]
-    assert (context.check_hostname, context.verify_mode) == (True, ssl.CERT_REQUIRED)
+    assert driver_arguments(secret, "psycopg2", {})["sslmode"] == "verify-full"
+    for driver in ("pymysql", "aiomysql", "asyncpg"):
+        context: Any = driver_arguments(secret, driver, {})["ssl"]
+        assert (context.check_hostname, context.verify_mode) == (True, ssl.CERT_REQUIRED)
     assert driver_arguments(secret, "MySQLdb", {})["ssl_mode"] == "VERIFY_IDENTITY"
     assert driver_arguments(secret, "redis", {})["ssl"] is True
     assert driver_arguments(secret, "psycopg", {"sslmode": "verify-ca"})["sslmode"] == "verify-ca"

@@ -3,100 +3,36 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
-import json
 import sys
-import threading
 from collections.abc import Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import django  # type: ignore[import-untyped]  # Django has no types
+import mysql.connector
 import psycopg
+import psycopg2  # type: ignore[import-untyped]  # psycopg2 has no types
 import pymysql
 import pytest
 import redis
 import sqlalchemy
 from django.conf import settings  # type: ignore[import-untyped]
 from django.db import ConnectionHandler  # type: ignore[import-untyped]
-from psycopg import sql
 
-from envelope_secrets import AsyncSecretsClient, SecretsClient, StageMove
+from envelope_secrets import AsyncSecretsClient, SecretsClient
 from envelope_secrets.connectors import RedisLogin, async_pool, connect, connect_async, engine, pool
 from envelope_secrets.rotation.failures import LoginRefused, PrivilegeMissing, TargetError, TargetUnreachable, TlsFailed
-from tests.secret_stores_for_tests import MemoryStore, until
+from tests.rotated_accounts import MariaDbAccount, RedisAccount
+from tests.rotated_accounts import PostgreSqlAccount as Account
 from tests.servers.redis import RunningRedis
 from tests.servers.running import RunningServer
 
 pytest_plugins = ["tests.servers.fixtures"]
 
-NUMBERS = itertools.count(1)
-REFUSED = "password authentication failed for user"
-
-
-class Account:
-    """An account of a PostgreSQL server, and its secret ``db`` in a store.
-
-    Attributes:
-        versions: how many there are; the newest is ``v`` and this number.
-    """
-
-    def __init__(self, server: RunningServer) -> None:
-        self.server = server
-        self.name = f"o'app {next(NUMBERS)}"
-        self.versions = 1
-        self.admin = psycopg.connect(
-            host=server.host,
-            port=server.port,
-            user=server.admin,
-            password=server.password,
-            dbname=server.database,
-            autocommit=True,
-        )
-        self.admin.execute(sql.SQL("CREATE ROLE {} LOGIN").format(sql.Identifier(self.name)))
-        self.store = MemoryStore(db=self.value(1))
-        self.set_password(1)
-        self.secrets = SecretsClient(self.store)
-
-    def password(self, number: int) -> str:
-        return f"pass'word {number} of {self.name}"
-
-    def value(self, number: int) -> str:
-        fields = {"engine": "postgres", "host": "127.0.0.1", "port": str(self.server.port), "dbname": "postgres"}
-        return json.dumps({**fields, "username": self.name, "password": self.password(number)})
-
-    def set_password(self, number: int) -> None:
-        password = sql.Literal(self.password(number))
-        self.admin.execute(sql.SQL("ALTER ROLE {} PASSWORD {}").format(sql.Identifier(self.name), password))
-
-    def begin(self) -> None:
-        """The first steps of a rotation: the new password is in force, and its version pending."""
-        self.versions += 1
-        self.store.set("db", self.value(self.versions), stages=["AWSPENDING"])
-        self.set_password(self.versions)
-
-    def finish(self) -> None:
-        """Its last: the pending version becomes the current one."""
-        move = StageMove("AWSCURRENT", to_version=f"v{self.versions}", from_version=f"v{self.versions - 1}")
-        self.store.move_stage("db", move)
-
-    def refusals(self) -> int:
-        """Failed logins, as the server has logged them."""
-        return sum(self.name in line for line in self.server.log_text().splitlines() if REFUSED in line)
-
-    def connect(self, **options: Any) -> psycopg.Connection[Any]:
-        return connect(self.secrets, "db", psycopg.connect, **{"arguments": {"sslmode": "disable"}, **options})
-
-    def who(self, **options: Any) -> object:
-        with self.connect(**options) as connection:
-            return connection.execute("SELECT current_user").fetchone()
-
 
 @pytest.fixture
 def account(postgresql_server: RunningServer) -> Iterator[Account]:
-    made = Account(postgresql_server)
-    yield made
-    made.admin.close()
+    with Account(postgresql_server) as made:
+        yield made
 
 
 def test_a_password_that_has_changed_between_two_connections(account: Account) -> None:
@@ -152,6 +88,32 @@ def test_what_is_not_about_the_credentials_is_raised_at_once_and_says_no_word_of
     assert account.refusals() == 0
 
 
+def test_psycopg2(account: Account) -> None:
+    def who(**arguments: object) -> object:
+        given = {"sslmode": "disable", **arguments}
+        with connect(account.secrets, "db", psycopg2.connect, arguments=given) as connection:
+            cursor: Any = connection.cursor()
+            cursor.execute("SELECT current_user")
+            (name,) = cursor.fetchone()
+        connection.close()
+        return name
+
+    for rotate in (lambda: None, account.begin, account.finish):
+        rotate()
+        assert who() == account.name
+    assert account.refusals() == 1
+    wrong: list[tuple[type[TargetError], Mapping[str, object]]] = [
+        (TargetUnreachable, {"port": 1}),
+        (TlsFailed, {"sslmode": "verify-full", "sslrootcert": account.server.other_ca_file}),
+        (TargetError, {"dbname": "no such database"}),
+    ]
+    for kind, arguments in wrong:
+        with pytest.raises(TargetError) as caught:
+            who(**arguments)
+        assert type(caught.value) is kind
+    assert account.refusals() == 1
+
+
 def test_by_its_default_libpq_repeats_a_refused_login_without_tls(account: Account) -> None:
     account.who()
     account.begin()
@@ -188,49 +150,6 @@ def test_tasks_connect_through_the_window(account: Account) -> None:
     account.begin()
     assert asyncio.run(who()) == (account.name,)
     assert account.refusals() == 1
-
-
-def test_twenty_threads_with_a_pool_go_through_ten_rotations_without_a_failed_request(account: Account) -> None:
-    done = itertools.count()
-    counted = [0]
-    is_over = threading.Event()
-    arguments = {"sslmode": "disable"}
-
-    def request(connections: Any, number: int) -> None:
-        if number % 4:
-            with connections.connection(timeout=30) as connection:
-                assert connection.execute("SELECT current_user").fetchone() == (account.name,)
-        else:
-            assert account.who() == (account.name,)
-        counted[0] = next(done)
-
-    def work(connections: Any, number: int) -> None:
-        while not is_over.is_set():
-            request(connections, number)
-
-    def more(requests: int) -> None:
-        goal = counted[0] + requests
-        until(lambda: counted[0] >= goal or any(worker.done() for worker in workers))
-
-    with (
-        pool(account.secrets, "db", arguments=arguments, min_size=4, max_size=8, max_lifetime=0.05) as connections,
-        ThreadPoolExecutor(20) as threads,
-    ):
-        workers = [threads.submit(work, connections, number) for number in range(20)]
-        try:
-            for _ in range(10):
-                more(40)
-                account.begin()
-                more(40)
-                account.finish()
-            more(40)
-        finally:
-            is_over.set()
-        for worker in workers:
-            worker.result()
-        assert connections.get_stats()["connections_num"] > 10, "connections that are never made prove nothing"
-        assert connections.get_stats().get("connections_errors", 0) == 0
-    assert 10 <= account.refusals() <= 200
 
 
 def test_an_engine_of_sqlalchemy(account: Account) -> None:
@@ -277,33 +196,10 @@ def test_a_backend_of_django_for_postgresql(account: Account, monkeypatch: pytes
     assert account.refusals() == 1
 
 
-class MariaDbAccount:
-    """An account of a MariaDB server, and its secret ``db``."""
-
-    def __init__(self, server: RunningServer) -> None:
-        self.name = f"app{next(NUMBERS)}"
-        self.arguments = {"host": "127.0.0.1", "ssl_ca": server.ca_file}
-        self.admin = pymysql.connect(
-            host="127.0.0.1", port=server.port, user=server.admin, password=server.password, ssl_ca=server.ca_file
-        )
-        self.fields = {"username": self.name, "host": "127.0.0.1", "port": server.port, "database": server.database}
-        self.store = MemoryStore(db=json.dumps({**self.fields, "password": "p1"}))
-        self.secrets = SecretsClient(self.store)
-        with self.admin.cursor() as cursor:
-            cursor.execute("CREATE USER %s@'%%' IDENTIFIED BY 'p1'", (self.name,))
-            cursor.execute(f"GRANT ALL ON {server.database}.* TO %s@'%%'", (self.name,))
-
-    def begin(self) -> None:
-        self.store.set("db", json.dumps({**self.fields, "password": "p2"}), stages=["AWSPENDING"])
-        with self.admin.cursor() as cursor:
-            cursor.execute("SET PASSWORD FOR %s@'%%' = PASSWORD('p2')", (self.name,))
-
-
 @pytest.fixture
 def mariadb_account(mariadb_server: RunningServer) -> Iterator[MariaDbAccount]:
-    made = MariaDbAccount(mariadb_server)
-    yield made
-    made.admin.close()
+    with MariaDbAccount(mariadb_server) as made:
+        yield made
 
 
 def test_mariadb_by_pymysql(mariadb_account: MariaDbAccount) -> None:
@@ -314,6 +210,33 @@ def test_mariadb_by_pymysql(mariadb_account: MariaDbAccount) -> None:
             assert cursor.fetchone() == (f"{mariadb_account.name}@%",)
     with pytest.raises(PrivilegeMissing, match="1044"):
         connect(mariadb_account.secrets, "db", pymysql.connect, arguments={"database": "nothing"})
+
+
+def test_mariadb_by_mysql_connector(mariadb_account: MariaDbAccount) -> None:
+    options = {"use_pure": True, "ssl_disabled": True, "collation": "utf8mb4_general_ci"}
+
+    def who(**arguments: object) -> object:
+        given = {**options, **arguments}
+        connection: Any = connect(mariadb_account.secrets, "db", mysql.connector.connect, arguments=given)
+        with connection, connection.cursor() as cursor:
+            cursor.execute("SELECT current_user()")
+            return cursor.fetchone()
+
+    for rotate in (lambda: None, mariadb_account.begin):
+        rotate()
+        assert who() == (f"{mariadb_account.name}@%",)
+    wrong: list[tuple[type[TargetError], str, Mapping[str, object]]] = [
+        (TargetUnreachable, "2003", {"port": 1}),
+        (PrivilegeMissing, "1044", {"database": "nothing"}),
+        (
+            TlsFailed,
+            "2055",
+            {"ssl_disabled": False, "ssl_verify_cert": True, "ssl_ca": mariadb_account.server.other_ca_file},
+        ),
+    ]
+    for kind, code, arguments in wrong:
+        with pytest.raises(kind, match=code):
+            who(**arguments)
 
 
 def test_a_backend_of_django_for_mysql(mariadb_account: MariaDbAccount, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -332,36 +255,10 @@ def test_a_backend_of_django_for_mysql(mariadb_account: MariaDbAccount, monkeypa
         connection.close()
 
 
-class RedisAccount:
-    """A user of a Redis server, and its secret ``cache``."""
-
-    def __init__(self, server: RunningRedis) -> None:
-        self.port = server.plain_port
-        self.name = f"app{next(NUMBERS)}"
-        self.admin = redis.Redis(port=self.port, password=server.tls.password)
-        self.store = MemoryStore(cache=json.dumps({"username": self.name, "password": "p1"}))
-        self.secrets = SecretsClient(self.store)
-        self.set_password("p1")
-
-    def set_password(self, password: str) -> None:
-        self.admin.execute_command("ACL", "SETUSER", self.name, "on", "resetpass", f">{password}", "~*", "+@all")
-
-    def refusals(self) -> int:
-        """Failed logins, as the server has counted them."""
-        entries: list[Any] = self.admin.acl_log()
-        return sum(int(entry["count"]) for entry in entries if entry["username"] == self.name)
-
-    def who(self, login: RedisLogin, **options: Any) -> object:
-        client = redis.Redis(port=self.port, decode_responses=True, **login.options, **options)
-        with client:
-            return client.execute_command("ACL", "WHOAMI")
-
-
 @pytest.fixture
 def redis_account(redis_server: RunningRedis) -> Iterator[RedisAccount]:
-    made = RedisAccount(redis_server)
-    yield made
-    made.admin.close()
+    with RedisAccount(redis_server) as made:
+        yield made
 
 
 @pytest.mark.parametrize("protocol", [2, 3])
@@ -369,7 +266,7 @@ def test_redis(redis_account: RedisAccount, protocol: int) -> None:
     login = RedisLogin(redis_account.secrets, "cache", budget_s=0.1)
     before = redis_account.refusals()
     assert redis_account.who(login, protocol=protocol) == redis_account.name
-    redis_account.store.set("cache", json.dumps({"username": redis_account.name, "password": "p2"}))
+    redis_account.put("p2")
     redis_account.set_password("p2")
     assert redis_account.who(login, protocol=protocol) == redis_account.name
     assert redis_account.refusals() - before == 1
@@ -380,7 +277,7 @@ def test_redis(redis_account: RedisAccount, protocol: int) -> None:
 
 
 def test_redis_with_passwords_that_are_all_wrong_is_asked_once_for_each(redis_account: RedisAccount) -> None:
-    redis_account.store.set("cache", json.dumps({"username": redis_account.name, "password": "p2"}))
+    redis_account.put("p2")
     redis_account.set_password("p3")
     with pytest.raises(LoginRefused, match="AWSCURRENT, AWSPREVIOUS tried"):
         redis_account.who(RedisLogin(redis_account.secrets, "cache", budget_s=0.1))

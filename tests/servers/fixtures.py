@@ -16,6 +16,7 @@ from tests.servers.postgresql import running_postgresql
 from tests.servers.redis import RunningRedis, running_redis
 from tests.servers.running import RunningServer
 from tests.servers.starting import started
+from tests.servers.valkey import running_valkey
 
 
 @pytest.fixture(scope="session")
@@ -40,3 +41,9 @@ def mysql_server() -> Iterator[RunningServer]:
 def redis_server() -> Iterator[RunningRedis]:
     with ExitStack() as stack:
         yield started(stack, running_redis())
+
+
+@pytest.fixture(scope="session")
+def valkey_server() -> Iterator[RunningRedis]:
+    with ExitStack() as stack:
+        yield started(stack, running_valkey(), is_optional=True)

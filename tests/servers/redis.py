@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -27,9 +27,13 @@ class RunningRedis:
 
 
 @contextmanager
-def running_redis() -> Iterator[RunningRedis]:
-    """Start one; `NoServer` says what to install."""
-    server = find_binary("redis-server", package="redis-server")
+def running_redis(command: Sequence[str] = ()) -> Iterator[RunningRedis]:
+    """Start one; `NoServer` says what to install.
+
+    Args:
+        command: of another server that takes the same settings.
+    """
+    server = command or [find_binary("redis-server", package="redis-server")]
     with server_folder("redis") as folder:
         plain_port, port, password = free_port(), free_port(), new_password()
         files = write_certificates(folder)
@@ -41,7 +45,7 @@ def running_redis() -> Iterator[RunningRedis]:
             "tls-auth-clients no\nloglevel verbose\n",
         )
         ready = "Ready to accept connections"
-        with folder.serving([server, str(settings)], lambda: ready in folder.log_text(), signal.SIGKILL):
+        with folder.serving([*server, str(settings)], lambda: ready in folder.log_text(), signal.SIGKILL):
             tls = RunningServer(
                 engine="redis",
                 port=port,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Awaitable, Callable, Generator, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Mapping
 from types import MappingProxyType
 from typing import Any, TypeVar
 
@@ -21,7 +21,7 @@ from envelope_secrets.connectors.options import DEFAULT_ATTEMPTS, DEFAULT_BUDGET
 from envelope_secrets.connectors.standings import standings_of
 from envelope_secrets.value import HidesValue, Secret
 
-__all__ = ["NO_ARGUMENTS", "connect", "connect_async"]
+__all__ = ["NO_ARGUMENTS", "connect", "connect_async", "connect_waiting"]
 
 ConnectionT = TypeVar("ConnectionT")
 
@@ -51,8 +51,9 @@ def connect(
         arguments: more arguments for it, which win over the secret's; or a function that makes all of them from a
             `Secret`.
         driver: the driver's module, like ``psycopg``, where `make` is a function around it.
-        is_refused: whether an exception means that the credentials were refused; known for psycopg, PyMySQL,
-            mysqlclient, redis, and drivers whose exceptions have a ``sqlstate``.
+        is_refused: whether an exception means that the credentials were refused; known for psycopg, psycopg2,
+            PyMySQL, aiomysql, mysqlclient, mysql-connector-python, redis, and drivers whose exceptions have a
+            ``sqlstate``, like asyncpg.
         attempts: logins at the most, 1 to 100. Fewer than the server takes before it locks the account.
         budget_s: seconds to wait for a rotation to move AWSCURRENT; the driver's own timeouts are not counted.
         clock: monotonic seconds.
@@ -93,7 +94,7 @@ async def connect_async(
     clock: Callable[[], float] = elapsed_s,
     sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
 ) -> ConnectionT:
-    """See `connect`; for coroutine functions like ``psycopg.AsyncConnection.connect``."""
+    """See `connect`; for coroutine functions like ``psycopg.AsyncConnection.connect`` and ``asyncpg.connect``."""
     check_options(secrets, AsyncSecretsClient, secret_id, attempts, budget_s)
     check_function("sleep", sleep)
     caller = _Caller(secret_id, make, arguments, driver, is_refused)
@@ -115,6 +116,36 @@ async def connect_async(
                 connection: ConnectionT = end.value
                 return connection
             answer = await perform(effect)
+
+
+def connect_waiting(
+    secrets: AsyncSecretsClient,
+    secret_id: str,
+    make: Callable[..., ConnectionT],
+    wait: Callable[[Coroutine[Any, Any, Any]], Any],
+    *,
+    arguments: Arguments,
+    driver: str,
+    is_refused: Callable[[Exception], bool] | None,
+    attempts: int,
+    budget_s: float,
+) -> ConnectionT:
+    """See `connect`; in a function that is none of asyncio's, called by something that lets it wait for tasks.
+
+    Args:
+        wait: gives the result of a coroutine.
+    """
+    caller = _Caller(secret_id, make, arguments, driver, is_refused)
+
+    def perform(effect: Effect) -> object:
+        if isinstance(effect, Pause):
+            return wait(asyncio.sleep(effect.seconds))
+        if isinstance(effect, Read):
+            return wait(_read_async(secrets, secret_id, effect))
+        return caller.log_in(effect.secret)
+
+    connection: ConnectionT = _drive(caller.login(secrets, attempts, budget_s, elapsed_s).steps(), perform)
+    return connection
 
 
 def _drive(steps: Generator[Effect, Any, Any], perform: Callable[[Effect], object]) -> Any:

@@ -42,6 +42,11 @@ _DRIVERS: Mapping[str, _Driver] = {
     # With the flags ssl_verify_* and no file of an authority, PyMySQL does not look at the host name.
     "pymysql": _Driver(tls=lambda: {"ssl": ssl.create_default_context()}),
     "MySQLdb": _Driver(tls=lambda: {"ssl_mode": "VERIFY_IDENTITY"}),
+    "psycopg2": _Driver(database="dbname", tls=lambda: {"sslmode": "verify-full"}),
+    # With the text "verify-full" it looks for a file of an authority in the home directory, and fails without.
+    "asyncpg": _Driver(tls=lambda: {"ssl": ssl.create_default_context()}),
+    "aiomysql": _Driver(database="db", tls=lambda: {"ssl": ssl.create_default_context()}),
+    "pymongo": _Driver(database="", user="username", tls=lambda: {"tls": True}),
     "redis": _Driver(database="", user="username", tls=lambda: {"ssl": True}),
 }
 

@@ -53,19 +53,23 @@ BY_ERRNO: Mapping[int, Failure] = {
     2006: Failure.UNREACHABLE,  # CR_SERVER_GONE_ERROR
     2013: Failure.UNREACHABLE,  # CR_SERVER_LOST
     2026: Failure.TLS,  # CR_SSL_CONNECTION_ERROR
+    2055: Failure.UNREACHABLE,  # CR_SERVER_LOST_EXTENDED
     3159: Failure.TLS,  # ER_SECURE_TRANSPORT_REQUIRED
 }
 
-# libpq gives no code for what happens before a connection is there, but says whether the server has asked for the
-# password. Everything about the login is decided there. What a server refuses after that, these English texts tell;
-# where it speaks another language it counts as a refused login, which costs time and no more than `attempts` logins.
+# libpq gives no code for what happens before a connection is there. With psycopg 3 it says whether the server has asked
+# for the password: everything about the login is decided there. With psycopg2 there is its text alone: what a server
+# says has a severity and two spaces in every language. What a server refuses besides, these English texts tell; where
+# it speaks another language it counts as a refused login, which costs time and no more than `attempts` logins.
 _AFTER_LOGIN: Mapping[re.Pattern[str], Failure] = {
     re.compile(r'database ".*" does not exist', re.DOTALL): Failure.OTHER,
     re.compile(r"too many connections|remaining connection slots|too many clients"): Failure.LOCKED,
     re.compile(r"permission denied for database"): Failure.PRIVILEGE,
     re.compile(r"server closed the connection|could not (receive|send) data|timeout expired"): Failure.UNREACHABLE,
+    re.compile(r"the database system is (starting|shutting|not|in)"): Failure.UNREACHABLE,
 }
 _TLS = re.compile(r"\bSSL\b|certificate")
+_SAID_BY_SERVER = re.compile(r"(?:^|failed: )\w+:  ")  # libpq before 14 begins with it
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +129,8 @@ _ERRORS: Mapping[Failure, tuple[type[TargetError], str, str]] = {
 
 def _failure(error: Exception) -> Failure:
     """By the first thing that is certain."""
-    if isinstance(getattr(error, "original_exception", None) or error, ssl.SSLError):  # PyMySQL keeps what it caught
+    caught = (error, error.__cause__, getattr(error, "original_exception", None))  # the last is PyMySQL's
+    if any(isinstance(one, ssl.SSLError) for one in caught):
         return Failure.TLS
     sqlstate, errno = _sqlstate(error), _errno(error)
     if errno:  # first: to MySQL's SQLSTATE, a locked account is a general error
@@ -137,6 +142,8 @@ def _failure(error: Exception) -> Failure:
         return next((failure for name, failure in _REDIS if ("redis", name) in names), Failure.OTHER)
     if ("psycopg", "OperationalError") in names:
         return _failure_of_libpq(error, ("psycopg", "ConnectionTimeout") in names)
+    if ("psycopg2", "OperationalError") in names:
+        return _failure_by_text(str(error), was_asked=_SAID_BY_SERVER.search(str(error)) is not None)
     return Failure.UNREACHABLE if isinstance(error, OSError) else Failure.OTHER
 
 
@@ -151,14 +158,18 @@ _REDIS = (
 
 
 def _failure_of_libpq(error: Exception, is_timeout: bool) -> Failure:
-    connection, text = getattr(error, "pgconn", None), str(error)
+    connection = getattr(error, "pgconn", None)
     if is_timeout or connection is None:
         return Failure.UNREACHABLE
-    if connection.used_password:
+    return _failure_by_text(str(error), was_asked=connection.used_password)
+
+
+def _failure_by_text(text: str, *, was_asked: bool) -> Failure:
+    if "pg_hba.conf" in text:  # the server's answer to who asks from where, before it asks for a password
+        return Failure.OTHER
+    if was_asked:
         return next((failure for words, failure in _AFTER_LOGIN.items() if words.search(text)), Failure.REFUSED)
-    if _TLS.search(text):
-        return Failure.TLS
-    return Failure.OTHER if "pg_hba.conf" in text else Failure.UNREACHABLE
+    return Failure.TLS if _TLS.search(text) else Failure.UNREACHABLE
 
 
 def _sqlstate(error: Exception) -> str:
@@ -167,8 +178,13 @@ def _sqlstate(error: Exception) -> str:
     return sqlstate if isinstance(sqlstate, str) and re.fullmatch(r"[0-9A-Z]{5}", sqlstate) else ""
 
 
+_OF_MYSQL = frozenset({"pymysql", "MySQLdb", "mysql", "mariadb"})
+"""aiomysql raises PyMySQL's exceptions; asyncmy and others are told by `is_refused`."""
+
+
 def _errno(error: Exception) -> int:
-    """Of the drivers of MySQL: the first argument; 0 where there is none."""
+    """Of the drivers of MySQL: an attribute or the first argument; 0 where there is none."""
     drivers = {kind.__module__.partition(".")[0] for kind in type(error).__mro__}
-    number = error.args[0] if error.args and drivers & {"pymysql", "MySQLdb"} else 0
+    number = error.args[0] if error.args and drivers & _OF_MYSQL else 0
+    number = getattr(error, "errno", number) if drivers & {"mysql", "mariadb"} else number
     return number if type(number) is int and 0 < number < 100_000 else 0
