@@ -18,7 +18,16 @@ from tests.transcript_player import matches, play, steps_of
 TEXT = (Path(__file__).parent.parent / "docs/secrets-cli.md").read_text()
 HELP_TEXTS = dict(re.findall(r"(?ms)^```text\n\$ (envelope [^\n]*--help(?:-all)?)\n(.*?)^```$", TEXT))
 EXAMPLES = "\n".join(re.findall(r"(?ms)^```console\n(.*?)^```$", TEXT))
-NAMES = ("", *secrets.commands)
+COMMANDS = {
+    **secrets.commands,
+    **{
+        f"{name} {below}": command
+        for name, group in secrets.commands.items()
+        if isinstance(group, click.Group)
+        for below, command in group.commands.items()
+    },
+}
+NAMES = ("", *COMMANDS)
 
 
 @pytest.fixture(autouse=True)
@@ -45,7 +54,7 @@ def test_the_overview_has_every_command() -> None:
 
 
 def test_every_option_is_in_the_document() -> None:
-    for command in secrets.commands.values():
+    for command in COMMANDS.values():
         for parameter in command.params:
             if isinstance(parameter, click.Option):
                 assert any(opt in TEXT for opt in parameter.opts if opt.startswith("--")), parameter.opts

@@ -1,9 +1,10 @@
 """The exit statuses of exceptions about secrets, in the sense of docs/cli.md.
 
-1    no such secret, version or field; it is scheduled for deletion; an input or output cannot be read or written
+1    no such secret, version or field; it is scheduled for deletion; an input or output cannot be read or written; the
+     target of a rotation did not do what it was asked
 2    usage, and what this store cannot do
-3    refused: by a compare-and-swap that found something else, or by the store's rules
-4    the key of the secret, the file of the store, or AWS is not available
+3    refused: by a compare-and-swap that found something else, by the store's rules, or by those of rotations
+4    the key of the secret, the file of the store, AWS, or the target of a rotation is not available
 126, 127    exec: the program cannot be run, is not found
 """
 
@@ -25,6 +26,7 @@ from envelope_secrets.errors import (
     SecretsError,
     StoreFailed,
 )
+from envelope_secrets.rotation.failures import RotationRefused, TargetUnreachable, TlsFailed
 
 __all__ = ["CannotRun", "reported", "status_of"]
 
@@ -37,6 +39,9 @@ _STATUSES: tuple[tuple[type[SecretsError], int], ...] = (
     (SecretRefused, REFUSED),
     (SecretKeyUnavailable, UNAVAILABLE),
     (StoreFailed, UNAVAILABLE),
+    (RotationRefused, REFUSED),
+    (TargetUnreachable, UNAVAILABLE),
+    (TlsFailed, UNAVAILABLE),
 )
 
 

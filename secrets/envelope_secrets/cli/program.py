@@ -24,6 +24,7 @@ from envelope_secrets.cli.put import command as put
 from envelope_secrets.cli.random_passwords import command as random_password
 from envelope_secrets.cli.repair import command as repair
 from envelope_secrets.cli.rotate import command as rotate
+from envelope_secrets.cli.rotation import command as rotation
 from envelope_secrets.cli.versions import command as versions
 from envelope_secrets.cli.wording import reworded
 
@@ -36,7 +37,7 @@ _OVERVIEW = (
     ("promote, rollback", "Make another version current."),
     ("repair", "Explain and mend what a rotation has left behind."),
     ("delete, restore", "Schedule a deletion; take it back."),
-    ("rotate", "Start, configure or cancel a rotation; its status."),
+    ("rotate, rotation", "Do, start or configure a rotation; mend it."),
     ("random", "Write a random password."),
     ("exec", "Run a program with secrets in its environment."),
     ("edit", "Change a value in an editor."),
@@ -88,6 +89,7 @@ for _command in (
     delete,
     restore,
     rotate,
+    rotation,
     random_password,
     execute,
     edit,

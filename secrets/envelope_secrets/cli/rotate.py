@@ -1,4 +1,4 @@
-"""``envelope secrets rotate``: start a rotation, configure it, cancel it, ask where it stands."""
+"""``envelope secrets rotate``: start a rotation, configure it, cancel it, ask where it stands; or rotate here."""
 
 from __future__ import annotations
 
@@ -11,8 +11,25 @@ from click.core import ParameterSource
 from envelope.cli.program import ManyOptions
 from envelope_secrets.cli.describe import rotation_fields, rotation_text
 from envelope_secrets.cli.examples import examples
+from envelope_secrets.cli.password_options import PASSWORD_OPTIONS, password_options
+from envelope_secrets.cli.rotating import (
+    IN_PROCESS_OPTIONS,
+    PROBING_OPTIONS,
+    in_process_options,
+    probing_options,
+    run,
+    say_plan,
+)
+from envelope_secrets.cli.rotation import looked_at
+from envelope_secrets.cli.rotation_targets import (
+    TARGET_OPTIONS,
+    given_policy,
+    target_of,
+    target_options,
+    typed_options,
+)
 from envelope_secrets.cli.said import place_fields, say
-from envelope_secrets.cli.store_options import OFTEN, opened_client, store_options, store_settings_of
+from envelope_secrets.cli.store_options import OFTEN, opened_client, opened_store, store_options, store_settings_of
 from envelope_secrets.stores.protocol import RotationStatus
 
 if TYPE_CHECKING:
@@ -22,6 +39,12 @@ if TYPE_CHECKING:
 __all__ = ["command"]
 
 _CONFIGURATION = ("lambda_arn", "schedule", "window", "immediately")
+_HERE = (
+    *(name for name in TARGET_OPTIONS if name != "with_"),
+    *IN_PROCESS_OPTIONS,
+    *PROBING_OPTIONS,
+    *PASSWORD_OPTIONS,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,9 +58,9 @@ class _Configuration:
 @click.command(
     "rotate",
     cls=ManyOptions,
-    often=("status", "cancel", "configure", *_CONFIGURATION, *OFTEN),
+    often=("status", "cancel", "configure", "lambda_arn", "schedule", "with_", "strategy", "dry_run", *OFTEN),
     epilog=examples(
-        "envelope secrets rotate prod/db",
+        "envelope secrets rotate prod/db --with postgresql --strategy single-user",
         'envelope secrets rotate prod/db --configure --lambda "$function"',
     ),
 )
@@ -49,23 +72,56 @@ class _Configuration:
 @click.option("--schedule", default="rate(30 days)", metavar="TEXT", help="rate(...) or cron(...), in UTC.")
 @click.option("--window", default="2h", metavar="HOURS", help="How long one may take; 2h.")
 @click.option("--immediately", is_flag=True, help="Rotate now, too.")
+@target_options
+@click.option("--dry-run", is_flag=True, help="With --with: only say what it would do.")
+@probing_options
+@in_process_options
+@password_options
 @store_options
 @click.pass_context
 def command(
     context: click.Context, /, secret_id: str, status: bool, cancel: bool, configure: bool, **values: Any
 ) -> None:
-    """Start a rotation, which goes on by itself; --status tells how far."""
-    if status + cancel + configure > 1:
-        raise click.UsageError("--status, --cancel and --configure exclude one another")
+    """Start a rotation, which goes on by itself; --status tells how far.
+
+    With --with, the four steps are done here.
+    """
+    is_here = values["with_"] is not None
+    if status + cancel + configure + is_here > 1:
+        raise click.UsageError("--status, --cancel, --configure and --with exclude one another")
     configuration = _Configuration(**{name: values.pop(name) for name in _CONFIGURATION})
     if not configure and any(context.get_parameter_source(n) is ParameterSource.COMMANDLINE for n in _CONFIGURATION):
         raise click.UsageError("--lambda, --schedule, --window and --immediately are for --configure")
+    if is_here:
+        _rotate_here(context, secret_id, values)
+        return
+    if typed_options(context, ("dry_run", *_HERE)):
+        raise click.UsageError("--dry-run, --strategy and what they go with are for --with")
     settings = store_settings_of(context, values)
     with opened_client(context, settings) as client:
         if status:
             _tell(secret_id, client.rotation.status(secret_id))
         else:
             _change(client, secret_id, configuration if configure else None, cancel=cancel)
+
+
+def _rotate_here(context: click.Context, secret_id: str, values: dict[str, Any]) -> None:
+    settings = store_settings_of(context, values)
+    target = target_of(context, values, settings.keys.aws)
+    policy = given_policy(context, values, target)
+    with opened_store(context, settings) as store:
+        if values["dry_run"]:
+            say_plan(looked_at(store, secret_id, target, values), despite_function=values["despite_function"])
+            return
+        run(
+            context,
+            store,
+            secret_id,
+            target,
+            password_policy=policy,
+            deadline=values["deadline"],
+            despite_function=values["despite_function"],
+        )
 
 
 def _change(client: SecretsClient, secret_id: str, configuration: _Configuration | None, *, cancel: bool) -> None:

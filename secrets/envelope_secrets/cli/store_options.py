@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from envelope_secrets.client import SecretsClient
     from envelope_secrets.stores.protocol import SecretStore
 
-__all__ = ["OFTEN", "StoreSettings", "opened_client", "store_options", "store_settings_of"]
+__all__ = ["OFTEN", "StoreSettings", "opened_client", "opened_store", "store_options", "store_settings_of"]
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -99,9 +99,18 @@ def opened_client(context: click.Context, settings: StoreSettings, *, makes: boo
     """
     from envelope_secrets.client import SecretsClient
 
+    with opened_store(context, settings, makes=makes) as store, SecretsClient(store) as client:
+        yield client
+
+
+@contextlib.contextmanager
+def opened_store(context: click.Context, settings: StoreSettings, *, makes: bool = False) -> Iterator[SecretStore]:
+    """The store itself, as `opened_client` opens it."""
     with contextlib.ExitStack() as stack:
-        store = _aws_store(settings) if settings.path is None else _local_store(context, settings, stack, makes=makes)
-        yield stack.enter_context(SecretsClient(store))
+        if settings.path is None:
+            yield _aws_store(settings)
+        else:
+            yield _local_store(context, settings, stack, makes=makes)
 
 
 def _aws_store(settings: StoreSettings) -> SecretStore:
