@@ -86,8 +86,8 @@ def itself() -> dict[str, Any]:
         ([CANARY], "value must be text, bytes or a mapping, not list"),
         (7, "value must be text, bytes or a mapping, not int"),
         ({1: CANARY}, "value is no JSON object: it has a name that is no text"),
-        ({"a": {CANARY}}, "value is no JSON object: it has a set in it"),
-        ({"a": CANARY.encode()}, "value is no JSON object: it has a bytes in it"),
+        ({"a": {CANARY}}, "value is no JSON object: it has a value of type set in it"),
+        ({"a": CANARY.encode()}, "value is no JSON object: it has a value of type bytes in it"),
         ({"a": float("nan")}, "value is no JSON object: it has a number that JSON does not know, a too long one, or"),
         (
             {"a": f"{CANARY}\ud800"},

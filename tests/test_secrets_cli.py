@@ -367,6 +367,7 @@ def create_other() -> str:
 def test_a_repair_explains_before_it_does_anything() -> None:
     create()
     assert done("repair", "prod/db") == "prod/db: nothing is wrong with the labels\n"
+    assert "nothing can be done" in refused(3, "repair", "--promote-pending", "prod/db")
     pending = put("prod/db", "two", "--stage", "AWSPENDING")
     explained = done("repair", "prod/db")
     assert f"(version {pending}" in explained

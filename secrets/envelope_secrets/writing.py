@@ -296,4 +296,4 @@ def _plain(value: Any, depth: int = 1) -> Any:
         return [_plain(item, depth + 1) for item in value]
     if value is None or isinstance(value, (str, bool, int, float)):
         return value
-    raise _NotJson(f"is no JSON object: it has a {type(value).__name__} in it")
+    raise _NotJson(f"is no JSON object: it has a value of type {type(value).__name__} in it")
