@@ -90,7 +90,7 @@ def check_version(version: object) -> NewVersion:
         )
     _check("value", value_problem(version.value))
     check_token(version.token)
-    _check_stages("stages", version.stages)
+    _check("stages", stages_problem(version.stages))
     return version
 
 
@@ -104,14 +104,8 @@ def check_selector(stage: object, version_id: object) -> None:
     if stage is None and version_id is None:
         raise InvalidArgument("neither stage nor version_id is given", hint='stage="AWSCURRENT" is the usual one')
     if stage is not None:
-        _check_stages("stage", (stage,))
+        _check("stage", stages_problem((stage,)))
     _check_version_id(version_id)
-
-
-def _check_stages(option: str, stages: Iterable[object]) -> None:
-    _check(option, stages_problem(stages))
-    if not all(str(stage).isprintable() for stage in stages):
-        raise InvalidArgument(f"{option} must have printable characters only")
 
 
 def _check_version_id(version_id: object) -> None:
@@ -123,7 +117,7 @@ def check_move(move: object) -> StageMove:
     """Return it, or raise `InvalidArgument`."""
     if not isinstance(move, StageMove):
         raise InvalidArgument(f"move must be a StageMove, not {type(move).__name__}")
-    _check_stages("stage", (move.stage,))
+    _check("stage", stages_problem((move.stage,)))
     _check_version_id(move.to_version)
     _check_version_id(move.from_version)
     if move.to_version is None and move.from_version is None:
