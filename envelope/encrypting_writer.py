@@ -43,7 +43,7 @@ class EncryptingWriter(io.BufferedIOBase):
         self._write_all = write_all
         self._length = length
         self._written_bytes = 0
-        self._pending = bytearray()
+        self._pending: bytearray | memoryview = bytearray()
         self._batch_bytes = batch_bytes(self.header.frame_length_bytes)
         self._out = bytearray()
         self._has_failed = False
@@ -118,9 +118,10 @@ class EncryptingWriter(io.BufferedIOBase):
         """Seal all frames that are certainly not the last one; keep the rest, one byte at least."""
         frame_length = self.header.frame_length_bytes
         if self._pending:
-            missing = frame_length - len(self._pending)
-            self._pending += view[:missing]
-            view = view[missing:]
+            if isinstance(self._pending, bytearray):
+                missing = frame_length - len(self._pending)
+                self._pending += view[:missing]
+                view = view[missing:]
             if not view:
                 return
             self._flush_frames(memoryview(self._pending), is_last=False)
@@ -129,7 +130,8 @@ class EncryptingWriter(io.BufferedIOBase):
             size = min(self._batch_bytes, (len(view) - 1) // frame_length * frame_length)
             self._flush_frames(view[:size], is_last=False)
             view = view[size:]
-        self._pending += view
+        # A whole frame of what nobody can change needs no copy until it is known whether it is the last one.
+        self._pending = view if len(view) == frame_length and type(view.obj) is bytes else bytearray(view)
 
     def _flush_frames(self, plaintext: memoryview, *, is_last: bool) -> None:
         room = body.framed_bytes(len(plaintext), self.header.frame_length_bytes)

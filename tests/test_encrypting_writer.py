@@ -260,3 +260,18 @@ def test_a_writer_only_writes(client: Client) -> None:
         with pytest.raises(OSError, match=r"."):
             attempt()
     writer.abort()
+
+
+@pytest.mark.parametrize("kind", [bytes, bytearray, memoryview])
+@pytest.mark.parametrize("sizes", [[100], [100, 100], [100, 1, 100, 99], [250, 50, 100], [100, 0, 100]])
+def test_writes_of_whole_frames_are_what_they_were_when_they_were_written(kind: Any, sizes: list[int]) -> None:
+    client, file, plaintext = open_client(raw_aes()), io.BytesIO(), b""
+    with client.encrypting_writer(file, frame_length_bytes=100) as writer:
+        for number, size in enumerate(sizes):
+            data = bytes([number + 1]) * size
+            written = kind(data)
+            writer.write(written)
+            plaintext += data
+            if kind is bytearray:
+                written[:] = bytes(size)  # it is the caller's again
+    assert client.decrypt(file.getvalue()) == plaintext
