@@ -6,6 +6,8 @@ Any object with `readinto` or `read`, or with `write`, will do: files, pipes, so
 from __future__ import annotations
 
 import io
+import os
+import stat
 from collections.abc import Callable
 from typing import Any
 
@@ -84,17 +86,29 @@ def seekable_extent(file: Any, name: str) -> tuple[int, int]:
     return start, end
 
 
-def known_length(file: Any) -> int:
-    """How many bytes a file on disk or in memory has left; 0 for everything else. It may get more or fewer.
+def known_length(file: Any) -> int | None:
+    """How many bytes a file on disk or in memory has left; None for everything else. It may get more or fewer.
 
     Only where it costs nothing: a compressed or remote file would be read to its end for it.
     """
     raw = getattr(file, "raw", file)
     is_local = type(file) in _LOCAL_FILES and type(raw) in (io.FileIO, io.BytesIO)
     if not is_local or file.closed or not file.seekable():
-        return 0
-    start, end = seekable_extent(file, "source")
+        return None
+    try:
+        start, end = seekable_extent(file, "source")
+    except StreamFailed:  # some files of /proc can seek, but not to an end
+        return None
+    if end == 0 and type(raw) is io.FileIO and not _is_on_disk(raw):
+        return None
     return max(end - start, 0)
+
+
+def _is_on_disk(file: io.FileIO) -> bool:
+    """Whether a file that says it is empty can be believed: a device, and a file of /proc, has bytes all the same."""
+    with translated_os_errors("look at the file"):
+        is_regular = stat.S_ISREG(os.fstat(file.fileno()).st_mode)
+        return is_regular and os.fstatvfs(file.fileno()).f_blocks > 0
 
 
 def rest_in_memory(file: Any) -> memoryview | None:

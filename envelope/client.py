@@ -176,7 +176,7 @@ class Client:
         check_length(length)
         plan = self._planned(encryption_context, suite, frame_length_bytes, unstored_context_keys)
         if length is None:
-            encryptor = Encryptor(plan, self._keys.stream_data_key(plan.request, 0))
+            encryptor = Encryptor(plan, self._keys.stream_data_key(plan.request, None))
         else:
             encryptor = Encryptor(plan, self._keys.data_key(plan.request, length))
         return EncryptingWriter(encryptor, write_all, length, getattr(binary_file, "name", None))

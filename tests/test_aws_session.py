@@ -79,6 +79,9 @@ def _kms(region: str, **options: Any) -> Any:
         ({"client_for_region": "eu-west-1"}, "client_for_region must be a function of a region, not str"),
         ({"client_for_region": _kms, "endpoint_url": "https://kms.internal"}, "client_for_region excludes"),
         ({"client_for_region": _kms, "use_fips_endpoint": True}, "client_for_region excludes"),
+        ({"client_for_region": _kms, "call_timeout_s": 3}, "client_for_region excludes"),
+        ({"call_timeout_s": 0}, "call_timeout_s must be above 0 and at most 900 seconds, not 0"),
+        ({"call_timeout_s": "3"}, "call_timeout_s must be a number of seconds, not str"),
     ],
 )
 def test_options_are_checked_where_they_are_made(options: dict[str, Any], text: str) -> None:

@@ -59,6 +59,14 @@ def test_a_frame_length_that_is_none_is_refused_before_a_key_is_asked_for(value:
     assert keyring.wraps == []
 
 
+@pytest.mark.parametrize("value", [True, 1.0])
+def test_what_equals_a_frame_length_is_refused_also_after_that_was_used(value: Any) -> None:
+    client = open_client()
+    client.encrypt(b"x", frame_length_bytes=1)
+    with pytest.raises(InvalidArgument, match="frame_length_bytes must be"):
+        client.encrypt(b"x", frame_length_bytes=value)
+
+
 @pytest.mark.parametrize("frame_length", [1, 127, 128, 4096, 2**24 + 1, 2**26])
 def test_any_frame_length_is_written(frame_length: int) -> None:
     client = Client(raw_aes())

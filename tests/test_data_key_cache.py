@@ -7,13 +7,17 @@ import io
 import logging
 import os
 import pickle
+import sys
 import threading
+import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from envelope import (
+    AsyncClient,
     CacheStats,
     Client,
     CommitmentPolicy,
@@ -33,8 +37,10 @@ from envelope import (
     UnwrapRequest,
     WrapRequest,
 )
+from envelope.binary_files import known_length
+from envelope.cache.clock import elapsed_s
 from envelope.cache.workers import start_daemon
-from envelope.data_keys import STREAM_BYTES, elapsed_s
+from envelope.data_keys import STREAM_BYTES
 from envelope.process_state import reset_all
 from envelope.testing import FakeClock
 from tests.keyrings_for_tests import AnswersWith, open_client, raw_aes, writing_client
@@ -248,7 +254,8 @@ def test_a_stream_takes_a_sixteenth_of_the_limit_at_its_start() -> None:
         writer.close()
     setting = Setting()
     setting.client.encrypting_writer(io.BytesIO()).abort()
-    assert setting.cache._taken_bytes(0) == STREAM_BYTES == 64 * MIB
+    assert setting.cache._taken_bytes(None) == STREAM_BYTES == 64 * MIB
+    assert setting.cache._taken_bytes(0) == 0
     assert setting.cache._taken_bytes(65 * MIB) == 65 * MIB
     assert setting.cache._taken_bytes(4) == 4
 
@@ -286,6 +293,61 @@ def test_a_stream_of_known_length_is_counted_at_its_start_and_a_long_one_has_its
     assert setting.cache.stats().wrap.uncached == 3
     setting.client.encrypt_stream(io.BytesIO(bytes(50)), io.BytesIO())
     assert setting.wraps == 5
+
+
+def test_a_stream_that_is_known_to_be_empty_takes_nothing_of_its_data_key(tmp_path: Any) -> None:
+    setting = Setting(max_bytes=1600)
+    empty = tmp_path / "empty"
+    empty.touch()
+    for _ in range(50):
+        setting.client.encrypt_stream(io.BytesIO(), io.BytesIO())
+        setting.client.encrypt_file(empty, tmp_path / "sealed")
+        setting.client.encrypting_writer(io.BytesIO(), length=0).close()
+    setting.client.encrypt(bytes(1600))
+    assert (setting.wraps, setting.cache.stats().wrap.uncached) == (1, 0)
+
+
+def test_tasks_too_take_nothing_of_a_data_key_for_an_empty_stream() -> None:
+    setting = Setting(max_bytes=1600, start_thread=start_daemon)
+    client = AsyncClient(setting.cache)
+
+    async def ask() -> None:
+        for _ in range(17):
+            await client.encrypt_stream(io.BytesIO(), io.BytesIO())
+
+    asyncio.run(ask())
+    assert setting.wraps == 1
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="files of Linux")
+@pytest.mark.parametrize("name", ["/dev/zero", "/proc/self/cmdline"])
+def test_a_file_that_wrongly_says_it_is_empty_has_no_known_length(name: str) -> None:
+    with Path(name).open("rb") as file:
+        assert file.seek(0, io.SEEK_END) == 0
+        assert known_length(file) is None
+        assert known_length(file.raw) is None
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="files of Linux")
+@pytest.mark.parametrize("name", ["/proc/self/cmdline", "/proc/mounts"])
+def test_what_the_kernel_makes_while_it_is_read_is_encrypted_as_a_file(name: str, tmp_path: Path) -> None:
+    setting = Setting()
+    setting.client.encrypt_file(name, tmp_path / "sealed")
+    assert setting.client.decrypt((tmp_path / "sealed").read_bytes()) == Path(name).read_bytes()
+    with Path(name).open("rb") as file:
+        assert known_length(file) is None
+
+
+def test_a_file_behind_its_end_has_nothing_left(tmp_path: Any) -> None:
+    (tmp_path / "short").write_bytes(b"12")
+    with (tmp_path / "short").open("rb") as file:
+        assert known_length(file) == 2
+        file.seek(1)
+        assert known_length(file) == 1
+        file.seek(9)
+        assert (known_length(file), file.tell()) == (0, 9)
+    assert known_length(io.BytesIO()) == 0
+    assert known_length(file) is None, "closed"
 
 
 @pytest.mark.parametrize("source", [io.BufferedReader(io.BytesIO(bytes(5000))), None])
@@ -545,8 +607,28 @@ def test_something_else_than_a_keyring_is_refused(keyring: Any) -> None:
         DataKeyCache(raw_aes()).with_keyring(keyring)
 
 
-def test_the_clock_goes_forward() -> None:
-    assert 0 < elapsed_s() <= elapsed_s()
+def test_age_is_counted_by_a_clock_that_nobody_sets(monkeypatch: pytest.MonkeyPatch) -> None:
+    steady = getattr(
+        time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC
+    )  # goes on in a machine that sleeps, where there is one
+    before_s = time.clock_gettime(steady)
+    assert before_s <= elapsed_s() <= time.clock_gettime(steady)
+
+    times_s = {time.CLOCK_REALTIME: 1_700_000_000.0, time.CLOCK_MONOTONIC: 10.0, steady: 1_000.0}
+    monkeypatch.setattr(time, "clock_gettime", times_s.__getitem__)
+    monkeypatch.setattr(time, "time", lambda: times_s[time.CLOCK_REALTIME])
+    keyring = SlowKeyring()
+    client = Client(DataKeyCache(keyring, max_age_s=300, refresh_ahead=1))
+    client.encrypt(b"")
+    for change_s in (-86_400, 2 * 86_400):
+        times_s[time.CLOCK_REALTIME] += change_s
+        client.encrypt(b"")
+    times_s[steady] += 299
+    client.encrypt(b"")
+    assert len(keyring.wraps) == 1
+    times_s[steady] += 1
+    client.encrypt(b"")
+    assert len(keyring.wraps) == 2
 
 
 def test_everything_of_the_cache_comes_out_as_an_error_of_ours() -> None:
@@ -617,7 +699,7 @@ def test_a_stream_of_a_task_is_counted_from_its_start() -> None:
     request = WrapRequest(Suite.AES_256_GCM_HKDF_SHA512_COMMIT_KEY, EncryptionContext({}))
 
     async def ask() -> None:
-        keys = [await setting.cache.wrap_stream_async(request, 0) for _ in range(16)]
+        keys = [await setting.cache.wrap_stream_async(request, None) for _ in range(16)]
         counts = [key.count_bytes for key in keys if key.count_bytes is not None]
         assert len(counts) == 16
         for count in counts:

@@ -1,10 +1,11 @@
 """The engine without any driver."""
 
+import hmac
 import io
 
 import pytest
 
-from envelope import Client, RawAesKeyring
+from envelope import Client, NotAuthentic, RawAesKeyring
 from envelope.context import EMPTY_CONTEXT
 from envelope.engine.decryptor import Decryptor
 from envelope.engine.input import InputBuffer
@@ -42,6 +43,29 @@ def test_a_message_that_comes_in_piece_by_piece_is_opened_without_any_file(step:
         else:
             opened += decryptor.open_part()
     assert opened == plaintext
+
+
+def test_commitments_are_compared_in_constant_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test can see a time; so it looks for the one comparison that promises it."""
+    compared: list[set[bytes]] = []
+    in_constant_time = hmac.compare_digest
+
+    def watched(one: bytes, other: bytes) -> bool:
+        compared.append({one, other})
+        return in_constant_time(one, other)
+
+    monkeypatch.setattr(hmac, "compare_digest", watched)
+    client = Client(KEYRING)
+    message = client.encrypt(b"plaintext")
+    commitment = client.decrypt_message(message).header.commitment
+    compared.clear()
+    client.decrypt(message)
+    assert compared == [{commitment}]
+    where = message.index(commitment)
+    other = bytes([commitment[0] ^ 1]) + commitment[1:]
+    with pytest.raises(NotAuthentic, match="commit"):
+        client.decrypt(message[:where] + other + message[where + 32 :])
+    assert compared[1:] == [{commitment, other}]
 
 
 def test_memory_for_the_input_grows_only_with_what_has_come_in() -> None:

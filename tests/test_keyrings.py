@@ -374,8 +374,8 @@ class Counts(FixedKeyring):
     def wrap_for(self, request: WrapRequest, plaintext_bytes: int) -> DataKey:
         return replace(self.wrap(request), signing_key=self.signing_key)
 
-    def wrap_stream(self, request: WrapRequest, least_bytes: int) -> DataKey:
-        return self.wrap_for(request, least_bytes)
+    def wrap_stream(self, request: WrapRequest, least_bytes: int | None) -> DataKey:
+        return self.wrap_for(request, least_bytes or 0)
 
 
 def test_a_keyring_that_counts_has_to_give_a_signing_key_for_signed_messages_and_no_others() -> None:

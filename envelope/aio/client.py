@@ -305,7 +305,7 @@ class AsyncClient:
 
     async def _encryptor(self, plan: EncryptionPlan, length: int | None) -> Encryptor:
         if length is None:
-            return Encryptor(plan, await self._keys.stream_data_key(plan.request, 0))
+            return Encryptor(plan, await self._keys.stream_data_key(plan.request, None))
         return Encryptor(plan, await self._keys.data_key(plan.request, length))
 
     def _decryptor(self, context: Context, source: InputBuffer | None = None) -> Decryptor:

@@ -26,7 +26,7 @@ class AsyncKeyring(Keyring, Protocol):
         """See `CountingKeyring.wrap_for`."""
         ...
 
-    async def wrap_stream_async(self, request: WrapRequest, least_bytes: int) -> DataKey:
+    async def wrap_stream_async(self, request: WrapRequest, least_bytes: int | None) -> DataKey:
         """See `CountingKeyring.wrap_stream`."""
         ...
 
@@ -47,7 +47,7 @@ class AsyncKeyringCalls:
     __slots__ = ("data_key", "stream_data_key", "unwrapped")
 
     data_key: Callable[[WrapRequest, int], Awaitable[DataKey]]
-    stream_data_key: Callable[[WrapRequest, int], Awaitable[DataKey]]
+    stream_data_key: Callable[[WrapRequest, int | None], Awaitable[DataKey]]
     unwrapped: Callable[[UnwrapRequest], Awaitable[UnwrappedDataKey]]
 
     def __init__(self, keyring: Keyring) -> None:

@@ -27,6 +27,7 @@ class ClientOptions:
     connect_timeout_s: float
     read_timeout_s: float
     max_attempts: int | None
+    call_timeout_s: float | None = None
 
     def __post_init__(self) -> None:
         if self.endpoint_url is not None:
@@ -34,6 +35,8 @@ class ClientOptions:
         check_flag("use_fips_endpoint", self.use_fips_endpoint)
         _check_timeout("connect_timeout_s", self.connect_timeout_s)
         _check_timeout("read_timeout_s", self.read_timeout_s)
+        if self.call_timeout_s is not None:
+            _check_timeout("call_timeout_s", self.call_timeout_s)
         if self.max_attempts is not None:
             check_count("max_attempts", self.max_attempts, 1, MOST_ATTEMPTS)
 
@@ -61,10 +64,10 @@ def check_client_for_region(value: Any, options: ClientOptions) -> Callable[[str
     """A function that makes clients of KMS or None, or `InvalidArgument`."""
     if value is None:
         return None
-    if options.endpoint_url is not None or options.use_fips_endpoint:
+    if options.endpoint_url is not None or options.use_fips_endpoint or options.call_timeout_s is not None:
         raise InvalidArgument(
-            "client_for_region excludes endpoint_url and use_fips_endpoint",
-            hint="make the clients with the endpoint that they shall use",
+            "client_for_region excludes endpoint_url, use_fips_endpoint and call_timeout_s",
+            hint="make the clients with the endpoint and the limits that they shall have",
         )
     return check_maker(value, "kms")
 

@@ -10,6 +10,7 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError
 
+from envelope.aws.call_limit import limit_calls
 from envelope.aws.calls import call_service
 from envelope.aws.client_options import MOST_ATTEMPTS, ClientOptions
 from envelope.aws.log_redaction import redact_botocore_logs
@@ -57,6 +58,8 @@ def made_client(service: str, region: str | None, session: boto3.Session, option
             "profile; then the numbers among the AWS variables",
         )
     check_transport(client)
+    if options.call_timeout_s is not None:
+        limit_calls(client, options.call_timeout_s)
     return client
 
 

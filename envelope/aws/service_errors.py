@@ -252,6 +252,8 @@ EXCEPTIONS: Mapping[str, Meaning] = {
     "ConnectTimeoutError": _unavailable("connecting timed out", _NO_CONNECTION.hint),
     "EndpointConnectionError": _NO_CONNECTION,
     "ConnectionError": _NO_CONNECTION,
+    "CallTimeoutError": _unavailable("no answer in time", "try again; Aws(call_timeout_s=...) waits longer"),
+    "TooManyCallsError": _unavailable("too many calls have no answer yet", _NO_CONNECTION.hint),
     "ReadTimeoutError": _unavailable("no answer in time", "try again; Aws(read_timeout_s=...) waits longer"),
     "ConnectionClosedError": _unavailable("the connection was closed before an answer came"),
     "IncompleteReadError": _unavailable("the answer was cut"),
@@ -265,7 +267,9 @@ EXCEPTIONS: Mapping[str, Meaning] = {
         "check names, sizes and types; otherwise please report this as a bug",
     ),
 }
-"""Exceptions of botocore where no answer came, by the name of the class or of one of its bases."""
+"""Exceptions of botocore where no answer came, by the name of the class or of one of its bases.
+
+Two of them are made in `envelope.aws.call_limit`."""
 
 _UNKNOWN = _wrong_state("the call failed", "look up the error code")
 _NOT_AN_ANSWER = _wrong_state("the call failed in an unforeseen way", "please report this as a bug")

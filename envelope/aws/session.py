@@ -35,9 +35,10 @@ class Aws:
 
     The defaults of the timeouts suit a caller who waits. KMS answers within some 10 ms, so that 2 s to connect and 5 s
     of silence mean that something is broken. Against a silent host, three attempts take up to 21 s and up to 3 s
-    of pauses between them; boto3 by itself would wait for minutes. No option bounds a whole call: each address of a
-    host has the connect timeout to itself, each packet of an answer begins the read timeout anew, and resolving names
+    of pauses between them; boto3 by itself would wait for minutes. That is no bound for a whole call: each address of
+    a host has the connect timeout to itself, each packet of an answer begins the read timeout anew, and resolving names
     and fetching credentials come on top, with the time limits of the system and of the credentials' source.
+    `call_timeout_s` is one, for a request path.
 
     Args:
         session: a boto3 session; the default configuration by default. It must not be used to make clients elsewhere at
@@ -50,6 +51,10 @@ class Aws:
         max_attempts: how often one call is sent, 1 to 20; what AWS_MAX_ATTEMPTS or the profile says, else 3, and never
             more than 20. The pauses between them grow, with jitter (botocore's standard mode; adaptive where that is
             configured).
+        call_timeout_s: how long a caller waits for one call, whatever it waits for, above 0 to 900; by default as long
+            as the call takes. Each call has a thread of its own then. One that nobody waits for any more begins no
+            other attempt, and may still arrive; no more than 256 of a client have no answer at a time. The first call
+            in a region makes a client before, which can fetch credentials, and does not count.
         client_for_region: makes the boto3 client of KMS for a region, with whatever settings. It is called once for
             each region, and again in a forked child; by one thread at a time, and others wait, so it must not wait for
             a thread that needs this `Aws`. It may use this `Aws` itself, as for STS. Endpoint and certificates are
@@ -81,11 +86,14 @@ class Aws:
         connect_timeout_s: float = 2.0,
         read_timeout_s: float = 5.0,
         max_attempts: int | None = None,
+        call_timeout_s: float | None = None,
         client_for_region: Callable[[str], Any] | None = None,
     ) -> None:
         self._given_session = check_session(session)
         self._region = None if region is None else check_region("region", region)
-        self._options = ClientOptions(endpoint_url, use_fips_endpoint, connect_timeout_s, read_timeout_s, max_attempts)
+        self._options = ClientOptions(
+            endpoint_url, use_fips_endpoint, connect_timeout_s, read_timeout_s, max_attempts, call_timeout_s
+        )
         maker = check_client_for_region(client_for_region, self._options)
         self._makers: dict[str, Callable[[str], Any]] = {} if maker is None else {"kms": maker}
         self.reset_after_fork()
@@ -133,6 +141,8 @@ class Aws:
             AwsMisconfigured: no region, no such profile, an endpoint without TLS, and the like.
         """
         key = (service, region or self._region)
+        # Without the lock: to look up one key of a dict is one step, in free-threaded Python too ("Thread Safety
+        # Guarantees" in the Python documentation).
         client = self._clients.get(key)
         return self._added_client(key) if client is None else client
 

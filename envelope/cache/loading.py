@@ -38,7 +38,10 @@ _Steps: TypeAlias = Steps[Entry[K, V], R]
 
 
 class LoadingCache(Generic[K, V]):
-    """Safe for threads; relies on its lock alone, not on the GIL. A forked child begins with an empty one.
+    """Safe for threads, with the GIL and without it. A forked child begins with an empty one.
+
+    What changes, changes under one lock. Without it, an entry is looked up and a hit counted (`glance`), each by one
+    step that free-threaded Python guarantees too (see `Shelf`), and attributes of an entry are read.
 
     What it is given to tell of something is called outside of the lock, and must not raise.
 

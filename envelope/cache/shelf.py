@@ -1,6 +1,7 @@
 """What a loading cache knows: entries, calls in flight, failures, counts. It makes no call and reads no clock.
 
-One lock guards all of it, and the cache holds it: every method here is called under the lock.
+One lock guards all of it, and the cache holds it: every method here is called under the lock. What may be read without
+the lock says so.
 """
 
 from __future__ import annotations
@@ -58,13 +59,16 @@ class Shelf(Generic[K, V]):
 
     Attributes:
         lock: to be held around everything below.
-        entries: by key, the one that was not used for longest first.
+        entries: by key. May be read without the lock, by one `get` of a key: in a `dict` that is one step, with the GIL
+            and in free-threaded Python ("Thread Safety Guarantees" in the Python documentation). Not so in an
+            `OrderedDict`, which is why the order has one of its own, for the holder of the lock alone.
         flights: the call whose answer will be kept, by key. A flight that is not here any more was superseded.
         failures: the newest of each key, as long as it counts.
         most_waits: how often one waits for the calls of others.
         number: of the call that began last; never set back, so entries stay in order after a reset.
         hits: see `Counts`; without those of `glances`.
-        glances: counts hits without the lock, which is one step that no other thread can come into.
+        glances: counts hits without the lock: its `next` is one step that no other thread can come into, in
+            free-threaded Python too (since 3.13.0, the first that there was).
     """
 
     def __init__(self, limits: Limits, capacity: int) -> None:
@@ -77,7 +81,8 @@ class Shelf(Generic[K, V]):
     def reset(self) -> None:
         """Begin anew: empty, with a new lock, all counts at zero and no call in flight."""
         self.lock = threading.Lock()
-        self.entries: OrderedDict[K, Entry[K, V]] = OrderedDict()
+        self.entries: dict[K, Entry[K, V]] = {}
+        self._by_last_use: OrderedDict[K, Entry[K, V]] = OrderedDict()  # the same, what was not used for longest first
         self.flights: dict[K, Flight[Entry[K, V]]] = {}
         self.failures: OrderedDict[K, Failure] = OrderedDict()
         self._renewals: dict[Flight[Entry[K, V]], Hashable] = {}
@@ -104,9 +109,16 @@ class Shelf(Generic[K, V]):
 
     def clear(self, is_meant: Callable[[K], bool]) -> None:
         """Forget everything that is meant; what calls in flight bring of it is not kept either."""
-        for known in (self.entries, self.failures, self.flights):
+        for key in [key for key in self.entries if is_meant(key)]:
+            self._drop(key)
+        for known in (self.failures, self.flights):
             for key in [key for key in known if is_meant(key)]:
                 del known[key]
+
+    def _drop(self, key: K) -> None:
+        # In this order, and the other one in `keep`: an interrupt between the two leaves no entry without its place.
+        self.entries.pop(key, None)
+        self._by_last_use.pop(key, None)
 
     def take(self, key: K, amount: int, now_s: float) -> Entry[K, V] | None:
         """Use an entry; drop it if that is over its limits."""
@@ -115,10 +127,10 @@ class Shelf(Generic[K, V]):
             return None
         limits, uses, total = self._limits, entry.uses + 1, entry.amount + amount
         if now_s >= entry.expires_s or uses > limits.max_uses or total > limits.max_amount:
-            del self.entries[key]
+            self._drop(key)
             return None
         entry.uses, entry.amount = uses, total
-        self.entries.move_to_end(key)
+        self._by_last_use.move_to_end(key)
         return entry
 
     def use(self, entry: Entry[K, V], amount: int, now_s: float) -> bool:
@@ -206,7 +218,9 @@ class Shelf(Generic[K, V]):
         """Keep what a flight brought. The entry before it, and those that make room."""
         self.failures.pop(entry.key, None)
         self._sweep(now_s)
-        before = self.entries.pop(entry.key, None)
+        before = self.entries.get(entry.key)
+        self._by_last_use[entry.key] = entry
+        self._by_last_use.move_to_end(entry.key)
         self.entries[entry.key] = entry
         evicted = self._evicted(entry)
         self._evictions += len(evicted)
@@ -215,14 +229,15 @@ class Shelf(Generic[K, V]):
     def _evicted(self, newest: Entry[K, V]) -> list[Entry[K, V]]:
         """Take out what is too much: what was not used for longest, where what was seen since is spared once."""
         evicted: list[Entry[K, V]] = []
-        chances = len(self.entries)
-        while len(self.entries) > self._capacity:
-            key, oldest = self.entries.popitem(last=False)
+        chances = len(self._by_last_use)
+        while len(self._by_last_use) > self._capacity:
+            key, oldest = next(iter(self._by_last_use.items()))
             if oldest is newest or (oldest.was_seen and chances > 0):
                 oldest.was_seen = False
                 chances -= 1
-                self.entries[key] = oldest
+                self._by_last_use.move_to_end(key)
             else:
+                self._drop(key)
                 evicted.append(oldest)
         return evicted
 
@@ -232,7 +247,7 @@ class Shelf(Generic[K, V]):
             return
         self._swept_s = now_s
         for key in [key for key, entry in self.entries.items() if now_s >= entry.expires_s]:
-            del self.entries[key]
+            self._drop(key)
 
     def count_failure(self) -> None:
         """Count a call that failed, whether anybody still wants it or not."""
@@ -254,7 +269,7 @@ class Shelf(Generic[K, V]):
             left_s = entry.expires_s - now_s
             entry.retry_s = now_s + renewal_back_off_s(in_a_row, left_s, chance, self._limits.most_retry_s)
         elif entry is not None:
-            del self.entries[key]
+            self._drop(key)
 
     def start_renewal(self, key: K, flight: Flight[Entry[K, V]], *, group: Hashable, entry: Entry[K, V] | None) -> bool:
         """Make this the flight of a key, unless one is on its way, many are running, or its entry is another by now."""

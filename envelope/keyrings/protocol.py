@@ -61,8 +61,11 @@ class CountingKeyring(Keyring, Protocol):
         """Like `wrap`, for one message of exactly so many bytes."""
         ...
 
-    def wrap_stream(self, request: WrapRequest, least_bytes: int) -> DataKey:
-        """Like `wrap`, for one message of at least so many bytes; `DataKey.count_bytes` is told as they flow."""
+    def wrap_stream(self, request: WrapRequest, least_bytes: int | None) -> DataKey:
+        """Like `wrap`, for one message of some length: so many bytes as far as is known, and None where nothing is.
+
+        Whatever was said before, `DataKey.count_bytes` is told how many there are as they flow.
+        """
         ...
 
 

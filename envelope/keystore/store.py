@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import stat
 import threading
@@ -17,7 +16,9 @@ from typing import Any
 from envelope.errors import InvalidArgument, KeystoreError, PassphraseRefused
 from envelope.key_names import check_key_name
 from envelope.keystore import format as keystore_format
+from envelope.keystore.file_lock import locked
 from envelope.keystore.format import Keys, KeyVersion, Protection, ScryptCost
+from envelope.process_state import reset_in_children
 from envelope.replacement import check_path, replacing, translated_os_errors
 
 __all__ = ["ExportedKey", "LocalKeystore"]
@@ -49,7 +50,7 @@ class LocalKeystore:
 
     Several processes and threads may use one file: a writer takes a lock and builds on what is in the file then,
     readers notice a changed file by themselves. A new content takes the place of the old one as a whole, after it is
-    on the disk.
+    on the disk. A child that is forked meanwhile keeps no lock, neither from others nor from itself.
 
     Not for several machines, and no stronger than its passphrase and the account that runs the process; for those there
     is AWS KMS. Needs POSIX file locks.
@@ -63,6 +64,11 @@ class LocalKeystore:
         self._protection = protection
         self._contents = contents
         self._clock = clock
+        self.reset_after_fork()
+        reset_in_children(self)
+
+    def reset_after_fork(self) -> None:
+        """Begin with a new lock: in a forked child, a thread that is not there may hold the old one."""
         self._thread_lock = threading.Lock()
 
     def __repr__(self) -> str:
@@ -106,7 +112,7 @@ class LocalKeystore:
         cls, path: object, protect: Callable[[], Protection | None], clock: Callable[[], datetime]
     ) -> LocalKeystore:
         checked = check_path(path, "path")
-        with _locked(checked):
+        with locked(checked):
             if os.path.lexists(checked):
                 raise KeystoreError(
                     f"there is a file at {str(checked)!r} already",
@@ -227,7 +233,7 @@ class LocalKeystore:
                 "an unprotected keystore has no passphrase", hint="create a keystore under a passphrase"
             )
         protection = Protection.from_passphrase(_check_passphrase(passphrase), scrypt_cost)
-        with self._thread_lock, _locked(self._path):
+        with self._thread_lock, locked(self._path):
             contents = self._read_again()
             self._contents = _write(self._path, contents.keystore_id, contents.keys, protection)
             self._protection = protection
@@ -247,7 +253,7 @@ class LocalKeystore:
     @contextlib.contextmanager
     def _changed_keys(self) -> Iterator[dict[str, tuple[KeyVersion, ...]]]:
         """The keys as they are in the file under its lock; what the block makes of them is written back."""
-        with self._thread_lock, _locked(self._path):
+        with self._thread_lock, locked(self._path):
             contents = self._read_again()
             keys = dict(contents.keys)
             yield keys
@@ -352,16 +358,3 @@ def _write(path: Path, keystore_id: str, keys: Keys, protection: Protection | No
 
 def _marks(status: os.stat_result) -> tuple[int, int, int]:
     return status.st_mtime_ns, status.st_ino, status.st_size
-
-
-@contextlib.contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    """Hold the lock of a keystore: a file beside it that stays, since the keystore itself is replaced."""
-    with translated_os_errors("lock the keystore", path):
-        descriptor = os.open(f"{path}.lock", os.O_CREAT | os.O_RDWR, 0o600)
-    try:
-        with translated_os_errors("lock the keystore", path):
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)

@@ -16,7 +16,7 @@ from envelope_secrets.rotation.accounts import (
     open_admin,
 )
 from envelope_secrets.rotation.credentials import parse_credentials, with_login
-from envelope_secrets.rotation.database import Database, DatabaseCredentials
+from envelope_secrets.rotation.database import Database, DatabaseCredentials, DatabaseSession
 from envelope_secrets.rotation.failures import LoginRefused, PrivilegeMissing, RotationRefused
 from envelope_secrets.rotation.hosts import EqualHosts, HostCheck
 from envelope_secrets.rotation.rotator import NewValue, Rotation, Rotator
@@ -70,17 +70,24 @@ class _AlternatingUsersRotator:
         return with_login(current_secret(rotation), username, password)
 
     def apply(self, rotation: Rotation, pending: Secret) -> None:
-        """Grants first, the password last: whoever can log in as the clone can do all that the account can."""
+        """Grants first, the password last: whoever can log in as the clone can do all that the account can.
+
+        A clone that is current is in use. It becomes like the account only when that one is seen to log in: else it
+        would be locked or past its time with it.
+        """
         accounts = Accounts.of(rotation, self.database, self.options.same_host, pending)
         account, clone = self._pair(accounts, pending)
         with self.database.connect(accounts.current, deadline=rotation.deadline):
             pass  # the owner of the secret knows the account's password; only then an administrator acts for them
         with open_admin(rotation, self.database, accounts.current, self.options.same_host) as admin:
-            rotation.deadline.require(CHANGE_S, "preparing an account")
-            admin.prepare_account(clone, account)
-            if not self._works(accounts):
-                rotation.deadline.require(CHANGE_S, "setting a password")
-                admin.set_password(accounts.pending.username, accounts.pending.password)
+            if accounts.pending.username == clone:
+                self._prepare(admin, rotation, clone, account)
+                self._set_password(admin, accounts)
+            else:
+                self._set_password(admin, accounts)
+                with self.database.connect(accounts.pending, deadline=rotation.deadline):
+                    pass
+                self._prepare(admin, rotation, clone, account)
 
     def verify(self, rotation: Rotation, pending: Secret) -> None:
         accounts = Accounts.of(rotation, self.database, self.options.same_host, pending)
@@ -93,6 +100,15 @@ class _AlternatingUsersRotator:
 
     def retire(self, rotation: Rotation, pending: Secret) -> None:
         """There is nothing: the other account stays for the sessions that it has, and for the next rotation."""
+
+    def _prepare(self, admin: DatabaseSession, rotation: Rotation, clone: str, account: str) -> None:
+        rotation.deadline.require(CHANGE_S, "preparing an account")
+        admin.prepare_account(clone, account)
+
+    def _set_password(self, admin: DatabaseSession, accounts: Accounts) -> None:
+        if not self._works(accounts):
+            accounts.rotation.deadline.require(CHANGE_S, "setting a password")
+            admin.set_password(accounts.pending.username, accounts.pending.password)
 
     def _works(self, accounts: Accounts) -> bool:
         """Whether the pending password is in force. A clone that is locked until it has a password refuses it too."""

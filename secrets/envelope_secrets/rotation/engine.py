@@ -5,14 +5,15 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import TypeVar
 
-from envelope.errors import AwsUnavailable
+from envelope.errors import AwsUnavailable, EnvelopeError
 from envelope_secrets.errors import SecretConflict, SecretNotFound
 from envelope_secrets.label_moves import make_move
 from envelope_secrets.password import PasswordPolicy
 from envelope_secrets.rotation.deadline import Deadline
 from envelope_secrets.rotation.events import RotationEvent, Step
-from envelope_secrets.rotation.failures import RotationRefused
+from envelope_secrets.rotation.failures import RotationRefused, TargetError
 from envelope_secrets.rotation.rotator import Rotation, Rotator
 from envelope_secrets.rotation.steps import (
     Action,
@@ -31,6 +32,8 @@ from envelope_secrets.value import Secret
 from envelope_secrets.writing import new_version
 
 __all__ = ["run_step"]
+
+T = TypeVar("T")
 
 _log = logging.getLogger("envelope_secrets.rotation")
 
@@ -147,7 +150,7 @@ def _create(run: _Run, known: _Known) -> None:
     """Store a value, once: the service keeps the first one that comes with a token."""
     for move in left_over_labels(known.labels, run.event.token):
         make_move(run.store, run.event.secret_id, move, pause=run.deadline.pause)
-    value = hidden(run.rotator.new_value(run.rotation(known)))
+    value = hidden(_guarded(run.rotator.new_value, run.rotation(known)))
     stages = (AWSPENDING, *from_label(known.labels))
     version = new_version(value, token=run.event.token, stages=stages, rotation_token=run.event.rotation_token)
     try:
@@ -168,11 +171,11 @@ def _await_value(run: _Run) -> None:
 
 def _apply(run: _Run, known: _Known) -> None:
     check_origin(known.labels, run.event.token)
-    run.rotator.apply(run.rotation(known), _pending(known))
+    _guarded(run.rotator.apply, run.rotation(known), _pending(known))
 
 
 def _verify(run: _Run, known: _Known) -> None:
-    run.rotator.verify(run.rotation(known), _pending(known))
+    _guarded(run.rotator.verify, run.rotation(known), _pending(known))
 
 
 def _finish(run: _Run, known: _Known) -> None:
@@ -181,7 +184,7 @@ def _finish(run: _Run, known: _Known) -> None:
     AWSPENDING stays: the service takes it away itself, and may also leave it.
     """
     move = finishing_move(known.labels, run.event.token)
-    run.rotator.retire(run.rotation(known), _pending(known))
+    _guarded(run.rotator.retire, run.rotation(known), _pending(known))
     try:
         run.store.move_stage(run.event.secret_id, move)
     except (SecretConflict, AwsUnavailable):
@@ -190,6 +193,25 @@ def _finish(run: _Run, known: _Known) -> None:
         if labels.holder(AWSCURRENT) != run.event.token:
             check_origin(labels, run.event.token)
             raise
+
+
+def _guarded(method: Callable[..., T], *arguments: object) -> T:
+    """What a method of a rotator returns, which can be anybody's.
+
+    Raises:
+        TargetError: it raised something that is no error of this package. That is not chained: its text may quote a
+            value.
+    """
+    try:
+        return method(*arguments)
+    except EnvelopeError:
+        raise
+    except Exception as error:  # noqa: BLE001 - see above
+        failure = TargetError(
+            f"the rotator raised {type(error).__name__} in {getattr(method, '__name__', 'a method')}",
+            hint="a rotator raises EnvelopeError only, like TargetError; other texts may hold a value and are not shown",
+        )
+    raise failure
 
 
 def _pending(known: _Known) -> Secret:

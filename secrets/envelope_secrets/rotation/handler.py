@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 from envelope.arguments import check_function, check_seconds
@@ -68,7 +70,8 @@ def rotation_handler(
         if not stores:
             stores.append(_default_store())
         policy = _policy_of(password_policy, parsed.secret_id)
-        run_step(stores[0], rotator, parsed, deadline, password_policy=policy)
+        with _calls_within(deadline, is_own_store=store is None):
+            run_step(stores[0], rotator, parsed, deadline, password_policy=policy)
 
     return handler
 
@@ -95,4 +98,13 @@ def _default_store() -> SecretStore:
     from envelope import Aws  # boto3 costs 0.4 s, which belongs to the first event and not to the import
     from envelope_secrets.stores.secrets_manager import SecretsManagerStore
 
-    return SecretsManagerStore(Aws(connect_timeout_s=2.0, read_timeout_s=4.0, max_attempts=3))
+    return SecretsManagerStore(Aws(connect_timeout_s=2.0, read_timeout_s=4.0, max_attempts=3, call_timeout_s=13.0))
+
+
+def _calls_within(deadline: Deadline, *, is_own_store: bool) -> AbstractContextManager[None]:
+    """No call of AWS through `Aws(call_timeout_s=...)`, like the own store's, takes longer than there is time."""
+    if not is_own_store and "envelope.aws.call_limit" not in sys.modules:  # no such `Aws`: botocore need not be loaded
+        return nullcontext()
+    from envelope.aws.call_limit import calls_within
+
+    return calls_within(lambda: deadline.left_s)

@@ -51,8 +51,9 @@ class MariaDb:
     """MariaDB, by PyMySQL. Its log shows statements as they come, so passwords are hashed before they are sent.
 
     That can be done for ``mysql_native_password``. For other plugins, and on a server that checks passwords itself, the
-    password is sent as text, unless the general log is on. An account is a name and a host: all accounts of the name
-    get the same password, and a clone is made for each host.
+    password is sent as text, unless the general log is on. An account is a name and a host. An administrator
+    gives all accounts of the name the same password, and makes a clone for each host; an account that sets its own
+    password changes that at its own host alone.
 
     Attributes:
         tls: see `Tls`. ``require`` and ``disable`` let whoever is in between learn the password.
@@ -150,10 +151,9 @@ class MariaDbSession:
             accounts = self._dialect.accounts(self._connection, username)
             if not accounts:
                 raise TargetError("the server has no account of that name")
-            for account in accounts:
-                whom = self._connection.account(account.name, account.host)
-                proofs = _proofs(self._connection, username, account.host)
-                _set_passwords(self._connection, f"ALTER USER {whom}", proofs, passwords)
+            proofs = {account.host: _proofs(self._connection, username, account.host) for account in accounts}
+            # In one statement: whoever finds later that the new password works can see so for one host only.
+            _set_passwords(self._connection, "ALTER USER", username, proofs, passwords)
 
     def _identify_own(self, passwords: tuple[str, ...]) -> None:
         """An account may always set its one password; all else needs CREATE USER."""
@@ -165,7 +165,7 @@ class MariaDbSession:
             _hashed_or_plain(self._connection, plugin, passwords, lambda using: f"SET PASSWORD = {using[0]}")
         else:
             # By its name: of several alternatives for CURRENT_USER(), MariaDB 10.11 keeps the last one only.
-            _set_passwords(self._connection, f"ALTER USER {self._connection.account(name, host)}", proofs, passwords)
+            _set_passwords(self._connection, "ALTER USER", name, {host: proofs}, passwords)
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,9 +185,8 @@ class _MariaDbDialect:
 
     def create(self, connection: MySqlConnection, account: Account, like: str) -> None:
         """Its password is drawn here and forgotten here. It proves itself as its model does."""
-        whom = connection.account(account.name, account.host)
-        proofs = _proofs(connection, like, account.host)
-        _set_passwords(connection, f"CREATE USER IF NOT EXISTS {whom}", proofs, (random_password(self.policy),))
+        proofs = {account.host: _proofs(connection, like, account.host)}
+        _set_passwords(connection, "CREATE USER IF NOT EXISTS", account.name, proofs, (random_password(self.policy),))
 
     def set_default_roles(self, connection: MySqlConnection, account: Account) -> None:
         roles = "".join(account.default_roles) or "NONE"  # there is one at most
@@ -203,15 +202,28 @@ def _proofs(connection: MySqlConnection, name: str, host: str) -> tuple[Proof, .
 
 
 def _set_passwords(
-    connection: MySqlConnection, beginning: str, proofs: tuple[Proof, ...], passwords: tuple[str, ...]
+    connection: MySqlConnection,
+    verb: str,
+    name: str,
+    proofs_by_host: Mapping[str, tuple[Proof, ...]],
+    passwords: tuple[str, ...],
 ) -> None:
-    """Run a statement that ends with how an account proves itself: as before, but with these passwords."""
-    first = next((proof.plugin for proof in proofs if proof.is_password), None)
-    if first is None:
-        raise TargetError("the account does not log in with a password")
-    _hashed_or_plain(
-        connection, first, passwords, lambda using: f"{beginning} {identified(with_passwords(proofs, using))}"
-    )
+    """Run one statement that says how the accounts of a name prove themselves: as before, but with these passwords."""
+    plugins: set[str] = set()
+    for proofs in proofs_by_host.values():
+        first = next((proof.plugin for proof in proofs if proof.is_password), None)
+        if first is None:
+            raise TargetError("the account does not log in with a password")
+        plugins.add(first)
+
+    def statement(using: list[str]) -> str:
+        accounts = (
+            f"{connection.account(name, host)} {identified(with_passwords(proofs, using))}"
+            for host, proofs in proofs_by_host.items()
+        )
+        return f"{verb} {', '.join(accounts)}"
+
+    _hashed_or_plain(connection, NATIVE if plugins == {NATIVE} else "", passwords, statement)
 
 
 def _hashed_or_plain(

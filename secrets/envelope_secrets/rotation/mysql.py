@@ -55,7 +55,8 @@ DEFAULT_ROLES = "SELECT HOST, DEFAULT_ROLE_USER, DEFAULT_ROLE_HOST FROM mysql.de
 class MySql:
     """MySQL 8.0.19 or later, by PyMySQL. Statements carry passwords to it as text, which it keeps out of its logs.
 
-    An account is a name and a host. All accounts of the name get the same password, and a clone is made for each host.
+    An account is a name and a host. An administrator gives all accounts of the name the same password, and makes a
+    clone for each host; an account that sets its own password changes that at its own host alone.
 
     Attributes:
         tls: see `Tls`. ``require`` and ``disable`` let whoever is in between learn the password.

@@ -46,7 +46,8 @@ FIRST_WITH_OPTIONS = 160_000
 
 SESSION = (
     "SELECT pg_catalog.set_config('statement_timeout', '{0}', false), "
-    "pg_catalog.set_config('search_path', 'pg_catalog', false)"
+    "pg_catalog.set_config('search_path', 'pg_catalog', false), "
+    "pg_catalog.set_config('default_transaction_read_only', 'off', false)"
 )
 OWNS_SOMETHING = (
     "SELECT EXISTS (SELECT FROM pg_shdepend s JOIN pg_roles r ON r.oid = s.refobjid"
@@ -199,7 +200,8 @@ class PostgreSqlSession:
     def _changing(self, username: str) -> Iterator[None]:
         """A transaction in which nobody else of us changes this account."""
         key = int.from_bytes(hashlib.sha256(b"envelope rotation " + username.encode()).digest()[:8], signed=True)
-        self._run("BEGIN", what="a transaction")
+        # Each statement must see what others did while this one waited for the lock, whatever the login's default is.
+        self._run("BEGIN ISOLATION LEVEL READ COMMITTED", what="a transaction")
         try:
             self._run(f"SELECT pg_advisory_xact_lock({key})", what="a lock, so that only one changes the account")
             yield
@@ -215,7 +217,10 @@ class PostgreSqlSession:
         return self._execute(statement, what)
 
     def _fit_timeout(self) -> None:
-        """Give the server so much time for the next statement as there is. It looks up names in its own schema only."""
+        """Give the server so much time for the next statement as there is. It looks up names in its own schema only.
+
+        An account that applications may only read with can change its password all the same.
+        """
         timeout_ms = int(self._deadline.at_most(self._statement_timeout_s) * 1_000)
         if self._timeout_ms == 0 or timeout_ms < self._timeout_ms:
             self._execute(SESSION.format(timeout_ms), "a setting of the session")

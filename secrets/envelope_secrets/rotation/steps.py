@@ -29,6 +29,9 @@ FROM_PREFIX = "rotated-from-"
 """A label of the pending version that ends with the id of the version it is made to replace. It is set in the same call
 as the value, so that finishSecret can tell whether somebody else has moved AWSCURRENT meanwhile."""
 
+NO_VERSION = "none"
+"""Stands in that label for the id, where the secret has no current version yet."""
+
 
 class VersionState(Enum):
     """The state of the version whose id is the event's token."""
@@ -93,13 +96,12 @@ _HINTS = {
 
 
 def from_label(labels: StagingLabels) -> tuple[str, ...]:
-    """The label for a pending version that is made now; none for the first value of a secret."""
-    current = labels.holder(AWSCURRENT)
-    return () if current is None else (FROM_PREFIX + current,)
+    """The label for a pending version that is made now."""
+    return (FROM_PREFIX + (labels.holder(AWSCURRENT) or NO_VERSION),)
 
 
 def rotated_from(labels: StagingLabels, token: str) -> str | None:
-    """The version that `token` was made to replace; None where nobody said, as in a copy made for a test."""
+    """The version that `token` was made to replace, or `NO_VERSION`; None where nobody said, as for a test alone."""
     origins = [stage for stage in labels.stages_of(token) if stage.startswith(FROM_PREFIX)]
     return origins[0].removeprefix(FROM_PREFIX) if origins else None
 
@@ -122,9 +124,10 @@ def check_origin(labels: StagingLabels, token: str) -> None:
         RotationRefused: somebody has.
     """
     origin, current = rotated_from(labels, token), labels.holder(AWSCURRENT)
-    if origin is not None and current != origin:
+    if origin is not None and (current or NO_VERSION) != origin:
+        was_on = "no version" if origin == NO_VERSION else f"version {origin}"
         raise RotationRefused(
-            f"AWSCURRENT has moved from version {origin} to {current or 'no version'} since this rotation began",
+            f"AWSCURRENT has moved from {was_on} to {current or 'no version'} since this rotation began",
             hint="somebody put or promoted a version meanwhile; decide which one is right, take AWSPENDING away from "
             f"version {token}, and rotate again: both values are kept",
         )
