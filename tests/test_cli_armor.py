@@ -113,4 +113,5 @@ def test_a_changed_byte_gives_other_data_or_an_error(position: int, byte: int) -
     text = bytearray(armored(bytes(100)).removeprefix(armor.BEGIN))
     text[position % len(text)] = byte
     with contextlib.suppress(EnvelopeError):  # any other exception is a defect
-        assert len(read_all(Base64Reader(Dribble(bytes(text), 50), b"", armored=True))) <= 100
+        most = 100 + 2  # a letter in the place of each of two =
+        assert len(read_all(Base64Reader(Dribble(bytes(text), 50), b"", armored=True))) <= most

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import shlex
-
-import click
 import pytest
 
-from envelope.cli.program import program
+from tests.cli_examples import parses
 from tests.cli_for_tests import run_cli
 
 NAMES = (
@@ -35,18 +32,3 @@ def test_help_fits_on_a_screen_and_ends_with_two_examples(name: str, monkeypatch
     assert lines[-3] == "  Examples:"
     for line in lines[-2:]:
         parses(line.strip())
-
-
-def parses(example: str) -> None:
-    """The words of an example up to a pipe or redirection are a call of the command, with options that there are."""
-    words = shlex.split(example.replace('"$(', "").replace(')"', ""), comments=True)
-    start = words.index("envelope") + 1
-    ends = [position for position, word in enumerate(words) if word in ("|", ">", "3<file")]
-    context = click.Context(program)
-    command: click.Command = program
-    arguments = words[start : ends[0] if ends else None]
-    while isinstance(command, click.Group):
-        name, found, arguments = command.resolve_command(context, arguments)
-        assert found is not None, name
-        command = found
-    command.make_context(command.name, arguments)

@@ -29,10 +29,11 @@ from envelope import (
 from envelope.cli.key_files import read_aes_key, read_key_file
 from envelope.cli.key_words import (
     KeySettings,
+    KmsKey,
     Purpose,
     discovery_keyring,
-    key_arns_of,
     keyring_of,
+    kms_keys_of,
 )
 from envelope.cli.keystore_options import KeystoreSettings
 from envelope.cli.parsed_words import files_of, shown_words, words_in_file
@@ -199,7 +200,8 @@ def test_an_alias_is_resolved_once_and_the_message_names_the_key(prefix: str) ->
     for word in ("alias/app", alias_arn):
         assert repr(made(prefix + word, settings=settings)) == f"KmsKeyring({arn!r})"
     assert fake.count("DescribeKey") == 2
-    assert key_arns_of([prefix + "alias/app"], settings=settings) == (arn,)
+    assert kms_keys_of([prefix + "alias/app"], settings=settings) == (KmsKey(arn, is_alias=True),)
+    assert kms_keys_of([prefix + alias_arn], settings=settings) == (KmsKey(arn, is_alias=True),)
 
 
 def _in_region(fake: FakeKms) -> Any:
@@ -258,11 +260,11 @@ def test_no_word_and_the_same_word_twice_are_refused(tmp_path: Path) -> None:
 def test_arns_are_given_for_kms_words_only() -> None:
     fake = FakeKms()
     arn = new_key(fake)
-    assert key_arns_of([f"kms:{arn}"], settings=settings_of(fake)) == (arn,)
+    assert kms_keys_of([f"kms:{arn}"], settings=settings_of(fake)) == (KmsKey(arn, is_alias=False),)
     with pytest.raises(InvalidArgument, match="key 2 is no key of AWS KMS"):
-        key_arns_of([arn, "local:app"], settings=settings_of(fake))
+        kms_keys_of([arn, "local:app"], settings=settings_of(fake))
     with pytest.raises(InvalidArgument, match="key 2 is the same as key 1"):
-        key_arns_of([arn, f"kms:{arn}"], settings=settings_of(fake))
+        kms_keys_of([arn, f"kms:{arn}"], settings=settings_of(fake))
 
 
 ACCOUNT = "111122223333"

@@ -77,7 +77,7 @@ def test_a_keys_file_of_a_configuration_adds_no_reader_to_the_keys_of_the_comman
     assert len(describe(Path("both").read_bytes()).encrypted_data_keys) == 2
 
 
-@pytest.mark.parametrize("name", ["ENVELOPE_VERSION", "ENVELOPE_ENCRYPT_HELP_ALL"])
+@pytest.mark.parametrize("name", ["ENVELOPE_VERSION", "ENVELOPE_ENCRYPT_HELP_ALL", "ENVELOPE_ENCRYPT_HELP"])
 def test_a_variable_does_not_make_the_command_print_something_and_do_nothing(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -7,6 +7,7 @@ import io
 import json
 import os
 import stat
+import threading
 from contextlib import redirect_stderr
 from pathlib import Path
 from typing import Any
@@ -356,18 +357,26 @@ def test_binary_data_is_not_written_to_a_terminal_unless_asked_for(command: str)
     assert "standard output is a terminal" in errors.getvalue()
 
 
-def test_an_output_that_is_not_in_blocking_mode_loses_nothing_in_silence() -> None:
+def test_an_output_that_is_not_in_blocking_mode_is_waited_for() -> None:
     reading, writing = os.pipe()
+    os.set_blocking(writing, False)
+    Path("in").write_bytes(LARGE)
+    taken: list[bytes] = []
+
+    def read() -> None:
+        while part := os.read(reading, 65_536):
+            taken.append(part)
+
+    reader = threading.Thread(target=read)
     try:
-        os.set_blocking(writing, False)
-        Path("in").write_bytes(LARGE)
-        errors = io.StringIO()
-        with standing_for(1, writing), redirect_stderr(errors):
-            assert main(["encrypt", "in", "-k", AES]) == 1
+        with standing_for(1, writing):
+            os.close(writing)
+            reader.start()
+            assert main(["encrypt", "in", "-k", AES]) == 0
+        reader.join(30)
     finally:
         os.close(reading)
-        os.close(writing)
-    assert "not in blocking mode" in errors.getvalue()
+    assert run_cli("decrypt", "-k", AES, stdin=b"".join(taken)).out == LARGE
 
 
 def test_a_run_without_metadata_writes_none() -> None:

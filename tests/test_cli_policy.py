@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from envelope import Client, EnvelopeError, KeyUnavailable, KmsKeyring, Suite
+from envelope.cli.key_words import KeySettings, keyring_of, kms_keys_of
 from envelope.cli.policy_statements import ContextRule, iam_policy, key_policy_statements
 from envelope.testing import FakeKms
 from tests.aws_environment import clean_aws_environment
@@ -159,6 +160,56 @@ def test_an_alias_is_resolved_to_its_key(monkeypatch: pytest.MonkeyPatch) -> Non
     aws_of().client("kms").create_alias(AliasName="alias/policy-test", TargetKeyId=arn)
     shown = printed("-k", "alias/policy-test", "--region", "eu-west-1", "--endpoint-url", moto_url())
     assert shown["IdentityPolicy"]["Statement"][0]["Resource"] == [arn]
+    assert shown["IdentityPolicy"]["Statement"][-1]["Action"] == "kms:DescribeKey"
+
+
+class _ByAlias:
+    """A key that a reader of this account, or of another one, names by an alias; nothing is allowed yet."""
+
+    def __init__(self, reader: str) -> None:
+        self.fake, self.reader = FakeKms(), reader
+        self.arn = new_key(self.fake)
+        self.fake.client().create_alias(AliasName="alias/app", TargetKeyId=self.arn)
+        self.fake.put_identity_policy(reader, {"Statement": []})
+        word = self.arn.rpartition(":")[0] + ":alias/app"
+        settings = KeySettings(aws=lambda: self.fake.aws(principal=f"arn:aws:iam::{ACCOUNT}:role/admin"))
+        (self.key,) = kms_keys_of([word], settings=settings)
+        self.word = word
+
+    def may(self) -> bool:
+        aws = self.fake.aws(principal=self.reader)
+        try:
+            keyring = keyring_of([self.word], settings=KeySettings(aws=lambda: aws), purpose="encrypt")
+            return Client(keyring).decrypt(Client(keyring).encrypt(b"plaintext", PAIR)) == b"plaintext"
+        except EnvelopeError:
+            return False
+
+
+PAIR = {"tenant": "42"}
+
+
+def test_the_policy_for_an_alias_allows_to_resolve_it_in_each_run() -> None:
+    place, rule = _ByAlias(READER), ContextRule(PAIR)
+    place.fake.put_identity_policy(READER, iam_policy([place.arn], rule))
+    assert not place.may()
+    place.fake.put_identity_policy(READER, iam_policy([place.arn], rule, by_alias=[place.key.arn]))
+    assert place.may()
+
+
+def test_the_key_policy_allows_it_too() -> None:
+    place, rule = _ByAlias(STRANGER), ContextRule(PAIR)
+    place.fake.put_identity_policy(STRANGER, iam_policy([place.arn], rule, by_alias=[place.arn]))
+    for is_alias in (False, True):
+        statements = key_policy_statements(STRANGER, rule, is_first=True, is_alias=is_alias)
+        place.fake.client().put_key_policy(
+            KeyId=place.arn, Policy=policy(ADMIN, *statements), BypassPolicyLockoutSafetyCheck=True
+        )
+        assert place.may() is is_alias
+
+
+def test_a_key_that_is_named_by_its_arn_needs_no_right_to_resolve_it() -> None:
+    arn = f"arn:aws:kms:eu-west-1:{ACCOUNT}:key/1234abcd"
+    assert "DescribeKey" not in json.dumps(printed("-k", arn, "--role", READER))
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import threading
 
 import pytest
@@ -10,6 +11,8 @@ import pytest
 from envelope.cli.progress import Meter, shown_progress
 
 MIB = 2**20
+RATE = re.compile(r"[0-9.]+ [kMGT]?B/s")
+TIME_LEFT = re.compile(r"[0-9]{2}:[0-9]{2}")
 
 
 class Terminal(io.StringIO):
@@ -24,18 +27,21 @@ class Terminal(io.StringIO):
 
     def flush(self) -> None:
         super().flush()
-        if self.getvalue().count("MiB") > 3:
+        if RATE.search(self.getvalue()) and TIME_LEFT.search(self.getvalue()):
             self.was_written.set()
 
 
-def test_a_run_that_takes_long_has_a_bar(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_that_takes_long_has_a_bar_with_rate_and_time_left(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setenv("COLUMNS", "80")
     terminal = Terminal()
     meter = Meter(100 * MIB)
     with shown_progress(meter, "Encrypting", terminal, delay_s=0, interval_s=0.001):
-        meter.add(50 * MIB)
-        assert terminal.was_written.wait(timeout=30)
+        for _ in range(300):  # the rate is that of one picture to the next
+            meter.add(MIB // 10)
+            if terminal.was_written.wait(timeout=0.1):
+                break
+        assert terminal.was_written.is_set(), terminal.getvalue()
     assert "Encrypting" in terminal.getvalue()
     assert "100.0 MiB" in terminal.getvalue()
 

@@ -122,7 +122,7 @@ def test_keys_of_the_user_under_those_of_a_project_are_not_told(monkeypatch: pyt
     Path("envelope.toml").write_text(f'[decrypt]\nkeys = ["{AES}"]\n')
     assert run_cli(*ENCRYPT).errors == ""
     assert "note: key" in run_cli("decrypt", "out").errors
-    monkeypatch.setenv("ENVELOPE_DECRYPT_KEYS", AES)
+    monkeypatch.setenv("ENVELOPE_DECRYPT_KEY", AES)
     assert run_cli("decrypt", "out").errors == ""
 
 

@@ -51,7 +51,7 @@ def configuration_options(command: Any) -> Any:
             is_eager=True,
             expose_value=False,
             callback=_taken,
-            help="Configuration file, in the place of the project's and the user's.",
+            help="Take this configuration file, and no other.",
         ),
         click.option(
             "--profile",

@@ -10,6 +10,7 @@ from envelope.cli import run_options as options
 from envelope.cli.context_options import expected_context
 from envelope.cli.message_run import ends_of, run_messages
 from envelope.cli.messages import Decryption
+from envelope.cli.precedence import settled
 from envelope.cli.program import ManyOptions
 from envelope.cli.report import Report
 from envelope.cli.run import Verb
@@ -60,6 +61,7 @@ def command(report: Report, /, **values: Any) -> int:
     Output goes to -o, or to standard output; a file appears when all of it was verified. In a directory, names lose
     their .encrypted.
     """
+    values = settled(click.get_current_context(), values)
     words = options.words_of(values)
     # Messages may be open to all without the plaintext being so.
     ends = ends_of(

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from enum import Enum
 from typing import TYPE_CHECKING
 
-from envelope.cli.key_words import KeySettings, key_arns_of, keyring_of
+from envelope.cli.key_words import KeySettings, keyring_of, kms_keys_of
 from envelope.cli.keystore_options import KeystoreSettings
 from envelope.cli.wording import in_words_of_the_command
 from envelope.errors import AwsUnavailable, EnvelopeError, KeystoreError
@@ -101,9 +101,9 @@ def word_findings(
         from envelope.aws.arn import KeyArn
         from envelope.aws.dry_run import permissions_on
 
-        (arn,) = key_arns_of([word], settings=settings)
-        yield Finding("key", State.OK, arn)
-        for permission in permissions_on(settings.aws(), KeyArn.parse(arn), encryption_context):
+        (key,) = kms_keys_of([word], settings=settings)
+        yield Finding("key", State.OK, key.arn)
+        for permission in permissions_on(settings.aws(), KeyArn.parse(key.arn), encryption_context):
             yield _permission(permission)
     except EnvelopeError as error:
         yield _failed("key", error)

@@ -11,6 +11,7 @@ from envelope.cli.context_options import written_context
 from envelope.cli.key_words import keyring_of
 from envelope.cli.message_run import ends_of, run_messages
 from envelope.cli.messages import Encryption
+from envelope.cli.precedence import settled
 from envelope.cli.program import ManyOptions
 from envelope.cli.report import Report
 from envelope.cli.run import Verb
@@ -52,6 +53,7 @@ def command(report: Report, /, **values: Any) -> int:
     Output goes to -o, or to standard output. In a directory, names get .encrypted added.
     The first -k makes the data keys; every one of them decrypts.
     """
+    values = settled(click.get_current_context(), values)
     words = options.words_of(values)
     ends = ends_of(values, words, name_of=lambda name: name + values["suffix"], new_mode=CIPHERTEXT_MODE)
     context = written_context(values["context"])

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from envelope.keyrings.protocol import Keyring
     from envelope.keystore.store import LocalKeystore
 
-__all__ = ["KeySettings", "discovery_keyring", "key_arns_of", "keyring_of"]
+__all__ = ["KeySettings", "KmsKey", "discovery_keyring", "keyring_of", "kms_keys_of"]
 
 Purpose = Literal["encrypt", "decrypt"]
 
@@ -68,8 +68,21 @@ def keyring_of(words: Sequence[str], *, settings: KeySettings, purpose: Purpose)
     return MultiKeyring(keyrings[0], keyrings[1:])
 
 
-def key_arns_of(words: Sequence[str], *, settings: KeySettings) -> tuple[str, ...]:
-    """The key ARNs of key words that all name keys of AWS KMS; aliases are resolved.
+@dataclass(frozen=True, slots=True)
+class KmsKey:
+    """A key of AWS KMS.
+
+    Attributes:
+        arn: of the key itself.
+        is_alias: whether the word was an alias, so that whoever uses it must be allowed to resolve it.
+    """
+
+    arn: str
+    is_alias: bool
+
+
+def kms_keys_of(words: Sequence[str], *, settings: KeySettings) -> tuple[KmsKey, ...]:
+    """The keys of key words that all name keys of AWS KMS; aliases are resolved.
 
     Raises:
         InvalidArgument: a word names another kind of key, or the same key twice.
@@ -82,7 +95,7 @@ def key_arns_of(words: Sequence[str], *, settings: KeySettings) -> tuple[str, ..
                 f"key {word.position} is no key of AWS KMS ({word.kind}:)",
                 hint="give its ARN, or an alias like alias/app",
             )
-    return tuple(_key_arn(word, settings) for word in parsed)
+    return tuple(KmsKey(_key_arn(word, settings), is_alias=_is_alias(word)) for word in parsed)
 
 
 def discovery_keyring(
@@ -158,6 +171,10 @@ def _kms_keyring(words: list[KeyWord], settings: KeySettings) -> Keyring:
     from envelope.keyrings.kms import KmsKeyring
 
     return KmsKeyring(*arns, aws=settings.aws())
+
+
+def _is_alias(word: KeyWord) -> bool:
+    return word.rest.rpartition(":")[2].startswith("alias/")
 
 
 def _key_arn(word: KeyWord, settings: KeySettings) -> str:

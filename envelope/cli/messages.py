@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from io import FileIO
+from io import BytesIO, FileIO
 from pathlib import Path
 from typing import BinaryIO, Protocol, cast
 
@@ -20,9 +20,10 @@ from envelope.cli.target import TargetOptions
 from envelope.client import Client, describe
 from envelope.context import RESERVED_PREFIX
 from envelope.decrypting_reader import DecryptingReader
-from envelope.errors import ContextMismatch
+from envelope.errors import ContextMismatch, EnvelopeError, MessageRefused
 from envelope.materials import UnwrappedBy
 from envelope.message.header import Header
+from envelope.opened import OpenedMessage
 from envelope.suites import CommitmentPolicy, Suite
 
 __all__ = ["Conversion", "Decryption", "Encryption", "MessageWork", "Rekeying", "TextForm"]
@@ -69,10 +70,16 @@ class Outcome:
     unwrapped_by: UnwrappedBy | None = None
 
 
+Opened = Callable[[Outcome], None]
+"""Told of a message as soon as its header is authentic, whatever becomes of the rest."""
+
+
 class Conversion(Protocol):
     """What happens between the two ends of a message."""
 
-    def __call__(self, source: FileIO, writing: BinaryIO, *, is_replaced: bool, is_small: bool) -> Outcome:
+    def __call__(
+        self, source: FileIO, writing: BinaryIO, *, is_replaced: bool, is_small: bool, opened: Opened | None = None
+    ) -> Outcome:
         """Read all of `source`, write all of the result; return what is known of the message.
 
         Args:
@@ -80,6 +87,7 @@ class Conversion(Protocol):
             writing: takes what is written.
             is_replaced: whether nobody sees what is written unless this ends well.
             is_small: whether the source can be read at once, as far as is known.
+            opened: told of a message that is read; None if nobody wants to know.
         """
         ...
 
@@ -106,11 +114,19 @@ class MessageWork:
         """Do it; return what the metadata says of it, None if there was nothing to do."""
         if self.skip_existing and job.target not in ("", STREAM) and Path(job.target).is_file():
             return None
+
+        def opened(outcome: Outcome) -> None:
+            watch.known = shown_message(outcome.header, outcome.unwrapped_by)
+
         with opened_source(job) as source:
             status = os.fstat(source.fileno())
             with opened_sink(job.target, self.target, status, watch) as sink, self.form.written(sink) as writing:
                 outcome = self.convert(
-                    source, writing, is_replaced=sink.is_replaced, is_small=0 < job.size_bytes <= SMALL_BYTES
+                    source,
+                    writing,
+                    is_replaced=sink.is_replaced,
+                    is_small=0 < job.size_bytes <= SMALL_BYTES,
+                    opened=opened if self.wants_header else None,
                 )
         return shown_message(outcome.header, outcome.unwrapped_by) if self.wants_header else {}
 
@@ -137,7 +153,15 @@ class Encryption:
     decode: bool = False
     wants_header: bool = False
 
-    def __call__(self, source: FileIO, writing: BinaryIO, *, is_replaced: bool, is_small: bool) -> Outcome:  # noqa: ARG002
+    def __call__(
+        self,
+        source: FileIO,
+        writing: BinaryIO,
+        *,
+        is_replaced: bool,  # noqa: ARG002 - see `Conversion`
+        is_small: bool,
+        opened: Opened | None = None,  # noqa: ARG002 - the same
+    ) -> Outcome:
         """See `Conversion`."""
         plaintext = _whole(source) if is_small and not self.decode else None
         if plaintext is None:
@@ -177,20 +201,38 @@ class Decryption:
     release_early: bool = False
     decode: bool = False
 
-    def __call__(self, source: FileIO, writing: BinaryIO, *, is_replaced: bool, is_small: bool) -> Outcome:
+    def __call__(
+        self, source: FileIO, writing: BinaryIO, *, is_replaced: bool, is_small: bool, opened: Opened | None = None
+    ) -> Outcome:
         """See `Conversion`."""
         message = _whole(source) if is_small and not self.decode else None
         if message is not None and not message.startswith((BEGIN[:1], b"A")):
-            with context_refused(self.expected.pairs, message):
-                whole = self.client.decrypt_message(message, self.expected.pairs)
+            whole = self._opened(message, opened)
             _check_names(self.expected, whole.encryption_context)
             writing.write(whole.plaintext)
             return Outcome(whole.header, whole.unwrapped_by)
         source = _from_its_start(source, was_read=message is not None)
         is_early = is_replaced or self.release_early
-        with _reader(self.client, readable(source, decode=self.decode), self.expected, is_early=is_early) as reader:
+        source_of_message = readable(source, decode=self.decode)
+        with _reader(self.client, source_of_message, self.expected, is_early=is_early, opened=opened) as reader:
             _copy(reader, writing)
             return Outcome(reader.header, reader.unwrapped_by)
+
+    def _opened(self, message: bytes, opened: Opened | None) -> OpenedMessage:
+        try:
+            with context_refused(self.expected.pairs, message):
+                whole = self.client.decrypt_message(message, self.expected.pairs)
+        except MessageRefused:
+            if opened is not None:  # once more, as far as it goes: in one piece, nothing is told of a bad message
+                with (
+                    suppress(EnvelopeError),
+                    _reader(self.client, BytesIO(message), self.expected, is_early=True, opened=opened),
+                ):
+                    pass
+            raise
+        if opened is not None:
+            opened(Outcome(whole.header, whole.unwrapped_by))
+        return whole
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -217,10 +259,19 @@ class Rekeying:
     release_early: bool = False
     decode: bool = False
 
-    def __call__(self, source: FileIO, writing: BinaryIO, *, is_replaced: bool, is_small: bool) -> Outcome:  # noqa: ARG002
+    def __call__(
+        self,
+        source: FileIO,
+        writing: BinaryIO,
+        *,
+        is_replaced: bool,
+        is_small: bool,  # noqa: ARG002 - see `Conversion`
+        opened: Opened | None = None,
+    ) -> Outcome:
         """See `Conversion`."""
         is_early = is_replaced or self.release_early
-        with _reader(self.old, readable(source, decode=self.decode), self.expected, is_early=is_early) as reader:
+        source_of_message = readable(source, decode=self.decode)
+        with _reader(self.old, source_of_message, self.expected, is_early=is_early, opened=opened) as reader:
             stored = reader.header.encryption_context
             context = {
                 name: value for name, value in reader.encryption_context.items() if not name.startswith(RESERVED_PREFIX)
@@ -253,7 +304,7 @@ def _from_its_start(source: FileIO, *, was_read: bool) -> FileIO:
 
 @contextmanager
 def _reader(
-    client: Client, source: BinaryIO, expected: ExpectedContext, *, is_early: bool
+    client: Client, source: BinaryIO, expected: ExpectedContext, *, is_early: bool, opened: Opened | None
 ) -> Iterator[DecryptingReader]:
     """The plaintext of a message that has what is expected of it."""
     watched = Watched(source)
@@ -262,6 +313,8 @@ def _reader(
             watched.as_file(), expected.pairs, release_plaintext_before_signature=is_early
         )
     with reader:
+        if opened is not None:
+            opened(Outcome(reader.header, reader.unwrapped_by))
         _check_names(expected, reader.encryption_context)
         yield reader
 

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 import click
 
 from envelope.cli.plan import STREAM
+from envelope.cli.whole_writes import write_whole
 from envelope.replacement import translated_os_errors
 
 if TYPE_CHECKING:
@@ -47,10 +48,9 @@ class MetadataFile:
         """
         if self._file is None:
             return
-        line = memoryview(json.dumps(fields, sort_keys=True).encode() + b"\n")
+        line = json.dumps(fields, sort_keys=True).encode() + b"\n"
         with self._lock, translated_os_errors("write metadata"):
-            while line:
-                line = line[self._file.write(line) or 0 :]
+            write_whole(self._file, line)
 
 
 @contextlib.contextmanager

@@ -9,9 +9,10 @@ from typing import Any
 import click
 
 from envelope.cli.aws_options import aws_options, aws_settings_of, shared_aws
-from envelope.cli.key_words import KeySettings, key_arns_of
+from envelope.cli.key_words import KeySettings, kms_keys_of
 from envelope.cli.parsed_words import shown_words
 from envelope.cli.policy_statements import ContextRule, iam_policy, key_policy_statements
+from envelope.cli.precedence import settled
 from envelope.cli.project_file import tell_origin
 
 __all__ = ["command"]
@@ -55,18 +56,21 @@ def command(
     """Print the least that must be allowed to encrypt and decrypt under keys of AWS KMS, as JSON.
 
     The first key generates data keys, the others wrap them, any of them decrypts. With --context, calls must have these
-    pairs and no others, but for that of signed messages. Nothing is changed.
+    pairs and no others, but for that of signed messages. An alias must be resolved, too. Nothing is changed.
     """
-    if decrypt_only and encrypt_only:
+    only = settled(context, {"decrypt_only": decrypt_only, "encrypt_only": encrypt_only})
+    if all(only.values()):
         raise click.UsageError("--decrypt-only and --encrypt-only exclude one another")
     settings = aws_settings_of(values)
     tell_origin(context, "keys", "key", shown_words(keys, os.environ))
-    arns = key_arns_of(keys, settings=KeySettings(aws=lambda: shared_aws(settings), environ=os.environ))
+    found = kms_keys_of(keys, settings=KeySettings(aws=lambda: shared_aws(settings), environ=os.environ))
+    by_alias = [key.arn for key in found if key.is_alias]
     rule = ContextRule.of(rules, is_open=any_other_context)
-    may = {"may_encrypt": not decrypt_only, "may_decrypt": not encrypt_only}
-    shown: dict[str, Any] = {"IdentityPolicy": iam_policy(arns, rule, **may)}
+    may = {"may_encrypt": not only["decrypt_only"], "may_decrypt": not only["encrypt_only"]}
+    shown: dict[str, Any] = {"IdentityPolicy": iam_policy([key.arn for key in found], rule, by_alias=by_alias, **may)}
     if role is not None:
         shown["KeyPolicyStatements"] = {
-            arn: key_policy_statements(role, rule, is_first=number == 0, **may) for number, arn in enumerate(arns)
+            key.arn: key_policy_statements(role, rule, is_first=number == 0, is_alias=key.is_alias, **may)
+            for number, key in enumerate(found)
         }
     click.echo(json.dumps(shown, indent=2))

@@ -77,9 +77,18 @@ class ContextRule:
 
 
 def iam_policy(
-    key_arns: Sequence[str], context: ContextRule, *, may_encrypt: bool = True, may_decrypt: bool = True
+    key_arns: Sequence[str],
+    context: ContextRule,
+    *,
+    by_alias: Sequence[str] = (),
+    may_encrypt: bool = True,
+    may_decrypt: bool = True,
 ) -> dict[str, Any]:
-    """The identity policy of a caller: GenerateDataKey on the first key, Encrypt on the others, Decrypt on all."""
+    """The identity policy of a caller: GenerateDataKey on the first key, Encrypt on the others, Decrypt on all.
+
+    Args:
+        by_alias: of these keys, those that the caller names by an alias, and so has to resolve.
+    """
     wanted = [
         ("GenerateDataKeys", "kms:GenerateDataKey", list(key_arns[:1]) if may_encrypt else []),
         ("WrapDataKeys", "kms:Encrypt", list(key_arns[1:]) if may_encrypt else []),
@@ -90,6 +99,8 @@ def iam_policy(
         for sid, action, resources in wanted
         if resources
     ]
+    if by_alias:
+        statements.append(_resolving("ResolveAliases", list(by_alias)))
     return {"Version": "2012-10-17", "Statement": statements}
 
 
@@ -98,6 +109,7 @@ def key_policy_statements(
     context: ContextRule,
     *,
     is_first: bool,
+    is_alias: bool = False,
     may_encrypt: bool = True,
     may_decrypt: bool = True,
 ) -> list[Statement]:
@@ -106,6 +118,7 @@ def key_policy_statements(
     Args:
         principal: ARN of a user or role.
         is_first: whether this key generates the data keys, or wraps those of another.
+        is_alias: whether the caller names it by an alias.
 
     Raises:
         InvalidArgument: the principal is no ARN of a user, a role or an account.
@@ -125,7 +138,13 @@ def key_policy_statements(
         "Resource": "*",
         **context.condition(),
     }
-    return [statement]
+    resolving = [{**_resolving("EnvelopeDescribeKey", "*"), "Principal": {"AWS": principal}}] if is_alias else []
+    return [statement, *resolving]
+
+
+def _resolving(sid: str, resource: str | list[str]) -> Statement:
+    """What an alias needs in each run. Its call has no encryption context that a condition could ask for."""
+    return {"Sid": sid, "Effect": "Allow", "Action": "kms:DescribeKey", "Resource": resource}
 
 
 def _check_name(name: str, given: Iterable[str]) -> None:

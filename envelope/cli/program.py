@@ -13,6 +13,8 @@ import click
 
 from envelope.cli.configuration import configuration_options
 from envelope.cli.failure import BROKEN_PIPE, DONE, FAILED
+from envelope.cli.option_rules import apply_rules
+from envelope.cli.precedence import rank_of
 from envelope.cli.report import Report
 from envelope.cli.signals import Interrupted, die_of, interruptible
 from envelope.cli.streams import hold_standard_streams, let_go_of_output
@@ -35,6 +37,13 @@ COMMANDS = {
 
 ELSEWHERE = {"secrets": "envelope_secrets.cli"}
 """Modules of commands that are not in this package; the only place where it names the other one."""
+
+
+_EXAMPLES = """\b
+Examples:
+  envelope encrypt report.csv -o report.encrypted -k alias/app -c tenant=42
+  envelope decrypt report.encrypted -o report.csv -k alias/app -c tenant=42
+"""
 
 
 class ManyOptions(click.Command):
@@ -113,6 +122,7 @@ class _Program(click.Group):
 def _loaded(name: str) -> click.Command:
     command: click.Command = import_module(ELSEWHERE.get(name, f"envelope.cli.{name}")).command
     _accept_everywhere(command)
+    apply_rules(command, ("envelope", name))
     return command
 
 
@@ -123,26 +133,30 @@ def _accept_everywhere(command: click.Command) -> None:
             _accept_everywhere(below)
         return
     taken = {opt for parameter in command.params for opt in parameter.opts}
+    for own in [parameter for parameter in command.params if "--json" in parameter.opts]:
+        own.callback = _keep  # it is the same option, with a text of its own
     for option in _report_options(is_hidden=True):
         option.opts = [opt for opt in option.opts if opt not in taken]
         if any(opt.startswith("--") for opt in option.opts):
             command.params.append(option)
 
 
+def _keep(context: click.Context, parameter: click.Parameter, value: Any) -> Any:
+    """Let the report take the value of one of its attributes; return what it has now."""
+    report, name = context.ensure_object(Report), str(parameter.name)
+    report.take(name, value, rank=rank_of(context, name))
+    return getattr(report, name)
+
+
 def _report_options(*, is_hidden: bool = False) -> list[click.Option]:
     """The options that set the attributes of `Report`."""
 
     def flag(attribute: str, *names: str, text: str, **kwargs: Any) -> click.Option:
-        def keep(context: click.Context, parameter: click.Parameter, value: Any) -> Any:  # noqa: ARG001 - click's
-            report = context.ensure_object(Report)
-            setattr(report, attribute, value or getattr(report, attribute))
-            return value
-
         return click.Option(
             [attribute, *names],
             expose_value=not is_hidden,
             is_eager=True,
-            callback=keep,
+            callback=_keep,
             help=text,
             hidden=is_hidden,
             **kwargs,
@@ -166,8 +180,7 @@ def _show_version(context: click.Context, parameter: click.Parameter, value: boo
 
 @click.group(
     cls=_Program,
-    epilog="Exit status: 0 all done, 1 something failed, 2 usage, 3 refused or not authentic, "
-    "4 a key or AWS is not available.",
+    epilog=_EXAMPLES,
     params=[
         *_report_options(),
         click.Option(
@@ -180,11 +193,17 @@ def _show_version(context: click.Context, parameter: click.Parameter, value: boo
             help="Show the version and exit.",
         ),
     ],
-    context_settings={"help_option_names": ["--help", "-h"], "auto_envvar_prefix": "ENVELOPE", "max_content_width": 80},
+    context_settings={"help_option_names": ["--help", "-h"], "max_content_width": 80},
 )
 @configuration_options
 def program(**_: object) -> None:
-    """Encrypt and decrypt in the AWS Encryption SDK's message format."""
+    """Encrypt and decrypt in the AWS Encryption SDK's message format.
+
+    Exit status: 0 all done, 1 something failed, 2 usage, 3 refused or not authentic, 4 a key or AWS is not available.
+    """
+
+
+apply_rules(program, ("envelope",))
 
 
 def start(arguments: Sequence[str], *, die: Callable[[int], int] = die_of) -> int:

@@ -11,6 +11,7 @@ from envelope.cli.context_options import expected_context
 from envelope.cli.key_words import keyring_of
 from envelope.cli.message_run import ends_of, run_messages
 from envelope.cli.messages import Rekeying
+from envelope.cli.precedence import settled
 from envelope.cli.program import ManyOptions
 from envelope.cli.report import Report
 from envelope.cli.run import Verb
@@ -51,6 +52,7 @@ def command(report: Report, /, **values: Any) -> int:
     No rewrap: a new list of keys needs a second tag under the same content key and nonce, and two of them let
     anybody forge the header and every frame. So each message is decrypted and encrypted under a fresh key.
     """
+    values = settled(click.get_current_context(), values)
     words, new_words = options.words_of(values), options.new_words_of(values)
     ends = ends_of(values, (*words, *new_words), name_of=str, new_mode=CIPHERTEXT_MODE)
     expected = expected_context(values["context"])

@@ -25,12 +25,14 @@ class Report:
         verbose: how often --verbose was given: one line for each message; twice, tracebacks too.
         as_json: errors and the summary as JSON.
         log_json: all of it as JSON, one line for each message included.
+        ranks: of the sources of these, by their names.
     """
 
     quiet: bool = False
     verbose: int = 0
     as_json: bool = False
     log_json: bool = False
+    ranks: dict[str, int] = field(default_factory=dict, repr=False)
     clock: Callable[[], datetime] = field(default=lambda: datetime.now(UTC), repr=False)
     lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
@@ -43,6 +45,23 @@ class Report:
     def shows_steps(self) -> bool:
         """Whether there is a line for each message."""
         return self.log_json or (self.verbose > 0 and self.shows_progress)
+
+    def take(self, name: str, value: bool | int, *, rank: int) -> None:
+        """Take the value of an option, unless a stronger source has said otherwise.
+
+        Args:
+            name: of the attribute.
+            value: of one source among several: an option stands before or behind the command, in a file, in a variable.
+            rank: of that source; 0 for the option's own default.
+        """
+        opposite = {"quiet": "verbose", "verbose": "quiet"}.get(name, "")
+        against = self.ranks.get(opposite, 0) if opposite and getattr(self, opposite) else 0
+        if rank == 0 or rank < self.ranks.get(name, 0) or (value and rank < against):
+            return
+        setattr(self, name, value)
+        self.ranks[name] = rank
+        if value and 0 < against < rank:
+            setattr(self, opposite, 0 if opposite == "verbose" else False)
 
     def failed(self, error: BaseException, subject: str = "") -> int:
         """Say that something failed; return the exit status that it stands for.

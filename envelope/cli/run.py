@@ -208,7 +208,7 @@ class _Run:
             outcome = {"status": "skipped"} if fields is None else {"status": "done", **fields}
         except Exception as error:  # noqa: BLE001 - one file must not end the run, whatever it is
             failures.append(error)
-            outcome = {"status": "failed", "error": _shown_error(error)}
+            outcome = {"status": "failed", "error": _shown_error(error), **watch.known}
         finally:
             watch.finish()
         try:

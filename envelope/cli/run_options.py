@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import click
-from click.core import ParameterSource
 
 from envelope.cli.aws_options import aws_options, aws_settings_of, shared_aws
 from envelope.cli.key_words import KeySettings, discovery_keyring, keyring_of
 from envelope.cli.keystore_options import keystore_options, keystore_settings_of
 from envelope.cli.parsed_words import shown_words, words_in_file
-from envelope.cli.project_file import is_from_project, tell_origin
+from envelope.cli.precedence import ENVIRONMENTS_RANK, rank_of
+from envelope.cli.project_file import tell_origin
 from envelope.client import Client
 from envelope.data_keys import DataKeyCache
 from envelope.keyrings.protocol import Keyring
@@ -45,13 +45,6 @@ Values = dict[str, Any]
 
 _POLICIES: dict[str, CommitmentPolicy] = {policy.value: policy for policy in CommitmentPolicy}
 MAX_FRAME_BYTES = 2**31 - 17
-_RANK: dict[object, int] = {
-    ParameterSource.COMMANDLINE: 4,
-    ParameterSource.ENVIRONMENT: 3,
-    ParameterSource.DEFAULT_MAP: 1,
-}
-"""Which of several ways to give an option goes first. A project's file goes before the other configuration files."""
-_PROJECTS_RANK = 2
 _COUNT = click.IntRange(1, 65_535)
 
 
@@ -174,21 +167,15 @@ def key_settings_of(values: Values) -> KeySettings:
 
 
 def words_of(values: Values) -> tuple[str, ...]:
-    """The key words of -k, then those of the keys file.
+    """The key words of -k, then those of the keys file. What a project's file chose is told.
 
-    Of the two only the stronger counts: a file in some folder must not add a reader to what -k says. What a project's
-    file chose is told.
+    Args:
+        values: settled, see `envelope.cli.precedence`.
     """
-    context, file = click.get_current_context(), values["keys_file"]
-    ranks = [_rank_of(context, name) if values[name] else 0 for name in ("keys", "keys_file")]
-    words = values["keys"] if ranks[0] == max(ranks) else ()
+    words, file = values["keys"], values["keys_file"]
     if words:
-        tell_origin(context, "keys", "key", shown_words(words, os.environ))
-    return (*words, *(words_in_file(file) if file is not None and ranks[1] == max(ranks) else ()))
-
-
-def _rank_of(context: click.Context, name: str) -> int:
-    return _PROJECTS_RANK if is_from_project(context, name) else _RANK.get(context.get_parameter_source(name), 0)
+        tell_origin(click.get_current_context(), "keys", "key", shown_words(words, os.environ))
+    return (*words, *(() if file is None else words_in_file(file)))
 
 
 def new_words_of(values: Values) -> tuple[str, ...]:
@@ -200,17 +187,23 @@ def new_words_of(values: Values) -> tuple[str, ...]:
 def decrypting_keyring_of(values: Values, words: Sequence[str], settings: KeySettings) -> Keyring:
     """The keyring that opens messages: of the key words, or discovery.
 
+    Accounts in a configuration file may wait there for --discovery.
+
+    Args:
+        values: settled, see `envelope.cli.precedence`.
+
     Raises:
         click.UsageError: both, or accounts without discovery.
     """
+    context = click.get_current_context()
     accounts, any_account = values["accounts"], values["discovery_of_any_account"]
     if not (values["discovery"] or any_account):
-        if accounts:
+        if accounts and rank_of(context, "accounts") >= ENVIRONMENTS_RANK:
             raise click.UsageError("--account is for --discovery")
         return keyring_of(words, settings=settings, purpose="decrypt")
     if words:
         raise click.UsageError("messages are opened by -k or by --discovery, not by both")
-    tell_origin(click.get_current_context(), "accounts", "account", map(repr, accounts))
+    tell_origin(context, "accounts", "account", map(repr, accounts))
     region = values["region"]
     return discovery_keyring(
         settings=settings,

@@ -21,6 +21,7 @@ import click
 from envelope.cli.plan import STREAM, Job, Plan
 from envelope.cli.progress import Meter
 from envelope.cli.target import TargetOptions, already_there, opened_target
+from envelope.cli.whole_writes import write_whole
 from envelope.replacement import translated_os_errors
 
 __all__ = [
@@ -53,6 +54,9 @@ class Watch:
         meter: of the run.
         size_bytes: of the job's source: so much the meter has moved when the job is done, whatever was written.
         stop: set when the run was interrupted.
+
+    Attributes:
+        known: what the metadata say of the message if the job fails.
     """
 
     def __init__(self, meter: Meter, size_bytes: int, stop: threading.Event) -> None:
@@ -60,6 +64,7 @@ class Watch:
         self._size_bytes = size_bytes
         self._stop = stop
         self.written_bytes = 0
+        self.known: dict[str, object] = {}
 
     def add(self, count_bytes: int) -> None:
         """Bytes were written.
@@ -92,12 +97,8 @@ class Sink:
 
     def write(self, data: memoryview | bytes) -> int:
         """Write all of it."""
-        rest = memoryview(data)
-        while self._file is not None and rest:
-            count = self._file.write(rest)
-            if count is None:
-                raise BlockingIOError("the output is not in blocking mode and took nothing")
-            rest = rest[count:]
+        if self._file is not None:
+            write_whole(self._file, data)
         self._watch.add(len(data))
         return len(data)
 

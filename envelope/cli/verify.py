@@ -10,6 +10,7 @@ from envelope.cli import run_options as options
 from envelope.cli.context_options import expected_context
 from envelope.cli.message_run import ends_without_output, run_messages
 from envelope.cli.messages import Decryption
+from envelope.cli.precedence import settled
 from envelope.cli.program import ManyOptions
 from envelope.cli.report import Report
 from envelope.cli.run import Verb
@@ -51,6 +52,7 @@ Examples:
 @click.pass_obj
 def command(report: Report, /, **values: Any) -> int:
     """Decrypt messages to nowhere: are they authentic, and does the key open them?"""
+    values = settled(click.get_current_context(), values)
     words = options.words_of(values)
     ends = ends_without_output(values, words)
     expected = expected_context(values["context"])

@@ -209,7 +209,7 @@ def _guarded(method: Callable[..., T], *arguments: object) -> T:
     except Exception as error:  # noqa: BLE001 - see above
         failure = TargetError(
             f"the rotator raised {type(error).__name__} in {getattr(method, '__name__', 'a method')}",
-            hint="a rotator raises EnvelopeError only, like TargetError; other texts may hold a value and are not shown",
+            hint="a rotator raises EnvelopeError only, like TargetError; other texts may hold a value, and are hidden",
         )
     raise failure
 
