@@ -10,7 +10,7 @@ from envelope_secrets.testing import Stopped
 from tests.crash_points import SAMPLE
 from tests.thoroughness import TAKES_ALL
 
-__all__ = ["STORE_METHODS", "Stops", "every_point", "every_point_after_a_call", "stopping", "stopping_store"]
+__all__ = ["STORE_METHODS", "Stops", "every_point", "every_point_after_a_call", "stopping", "stopping_store", "tried"]
 
 T = TypeVar("T")
 
@@ -57,6 +57,11 @@ class Stops:
         if point == self.stop_at:
             self.stop_at, self.was_reached = None, True
             raise Stopped
+
+
+def tried(points: int) -> str:
+    """How a run of the tests says how many points of a rotation it has tried."""
+    return f"{points} points, {'all' if TAKES_ALL else f'each {SAMPLE}rd'} tried, 0 bad ends"
 
 
 def every_point(stops: Stops, *, at_least: int) -> Iterator[int]:

@@ -46,7 +46,7 @@ from envelope_secrets.value import Secret
 from envelope_secrets.writing import new_secret
 from tests.key_issuer_for_tests import HttpIssuer, KeyIssuer, issuing
 from tests.local_secrets_for_tests import local_store
-from tests.rotation_stops import Stops, every_point, every_point_after_a_call, stopping, stopping_store
+from tests.rotation_stops import Stops, every_point, every_point_after_a_call, stopping, stopping_store, tried
 from tests.thoroughness import POINTS, Recorder
 
 NAME = "prod/api-key"
@@ -297,7 +297,7 @@ def test_a_rotation_stopped_at_any_call_leaves_a_working_key_and_no_leak(
         if begun != labels.holder("AWSCURRENT"):
             assert result.version_id == begun, "no second pending value"
         check_end(issuer, store, name, partial(rotate, store, name, target), f"point {point}")
-    record_property(POINTS, f"API key, at most {most_keys}: {point} points, 0 bad ends")
+    record_property(POINTS, f"API key, at most {most_keys}: {tried(point)}")
 
 
 def test_a_function_stopped_at_any_call_is_repeated_with_the_same_token(
@@ -320,7 +320,7 @@ def test_a_function_stopped_at_any_call_is_repeated_with_the_same_token(
         assert run.succeeded, (point, run.error)
         assert store.read(name).version_id == T3
         check_end(issuer, store, name, partial(fake.rotate, name, handler), f"point {point}")
-    record_property(POINTS, f"API key, by a function: {point} points, 0 bad ends")
+    record_property(POINTS, f"API key, by a function: {tried(point)}")
 
 
 def test_what_an_interrupted_call_has_made_is_removed_once_another_is_stored(

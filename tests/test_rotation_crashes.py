@@ -109,7 +109,10 @@ def test_a_rotation_that_dies_anywhere_ends_well(
 ) -> None:
     rehearsal = Rehearsal(STRATEGIES[name], always_works=name in CURRENT_ALWAYS_WORKS, cleans_up=ending is twice)
     number, bad = rehearsal.bad_ends(rotations, ending)
-    record_property(POINTS, f"fake, {name}, {ending.__name__}: {number} points, {len(bad)} bad ends")
+    record_property(
+        POINTS,
+        f"fake, {name}, {ending.__name__}: {number} points, {len(points_to_die_at(number))} tried, {len(bad)} bad ends",
+    )
     assert number >= 35
     assert not bad
 

@@ -153,6 +153,10 @@ def test_a_rotation_that_dies_anywhere_ends_well(
         assert dying.died
         if problems:
             bad[f"{dies_at}, {dying.passed[dies_at]}"] = problems
-    record_property(POINTS, f"ElastiCache user, {ending.__name__}: {len(points.passed)} points, {len(bad)} bad ends")
+    tried = len(points_to_die_at(len(points.passed)))
+    record_property(
+        POINTS,
+        f"ElastiCache user, {ending.__name__}: {len(points.passed)} points, {tried} tried, {len(bad)} bad ends",
+    )
     assert len(points.passed) >= 80
     assert not bad

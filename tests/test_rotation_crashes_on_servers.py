@@ -186,12 +186,13 @@ def no_bad_end(rehearsal: Rehearsal, what: str, record_property: Recorder) -> No
     points = CrashPoints()
     assert rehearsal.run(points) == []
     bad = {}
-    for dies_at in places_to_die_at(points):
+    places = places_to_die_at(points)
+    for dies_at in places:
         dying = CrashPoints(dies_at)
         problems = rehearsal.run(dying)
         if problems:
             bad[f"{dies_at}, {dying.passed[dies_at]}"] = problems
-    record_property(POINTS, f"{what}: {len(points.passed)} points, {len(bad)} bad ends")
+    record_property(POINTS, f"{what}: {len(points.passed)} points, {len(places)} tried, {len(bad)} bad ends")
     assert len(points.passed) > 80
     assert not bad
 

@@ -9,15 +9,28 @@ from typing import Any
 
 import pytest
 
-from envelope import AwsUnavailable
+from envelope import AwsUnavailable, InvalidArgument
 from envelope_secrets import SecretsManagerStore
-from envelope_secrets.rotation import Rotation, SigningKey, TargetError, rotation_handler
+from envelope_secrets.rotation import (
+    AlternatingUsers,
+    DualPassword,
+    MongoDb,
+    PostgreSql,
+    Rotation,
+    RotationAction,
+    SigningKey,
+    TargetError,
+    rotate,
+    rotation_handler,
+    rotation_status,
+)
 from envelope_secrets.rotation.failures import RotationRefused
 from envelope_secrets.rotation.handler import _calls_within
 from envelope_secrets.stages import AWSCURRENT, AWSPENDING
 from envelope_secrets.testing import FaultySecretsManager
 from envelope_secrets.value import Secret
 from tests.aws_environment import clean_aws_environment
+from tests.database_rotations import RotationWorld
 from tests.http_answers import SILENCE, HttpAnswers, serving
 
 __all__ = ["clean_aws_environment"]
@@ -130,3 +143,19 @@ def test_l6_a_value_that_an_operator_puts_before_the_first_rotation_ends_is_not_
     stages = client.describe_secret(SecretId="prod/key")["VersionIdsToStages"]
     assert AWSCURRENT in stages[OPERATORS]
     assert AWSPENDING in stages[TOKEN]
+
+
+@pytest.mark.parametrize("target", [PostgreSql(), MongoDb()], ids=lambda target: type(target).__name__)
+def test_two_passwords_are_refused_at_once_where_accounts_have_one(target: object) -> None:
+    with pytest.raises(InvalidArgument, match=f"those of {type(target).__name__} have one"):
+        rotation_handler(target, DualPassword())
+
+
+def test_e20_a_secret_that_names_no_administrator_is_refused_before_a_value_is_stored() -> None:
+    world = RotationWorld(AlternatingUsers(), with_admin=False)
+    told = rotation_status(world.store, world.name, world.database, AlternatingUsers())
+    assert "has no field masterarn" in told.obstacle
+    assert RotationAction.ROTATE not in told.actions
+    with pytest.raises(RotationRefused, match="has no field masterarn"):
+        rotate(world.store, world.name, world.database, AlternatingUsers(), sleep=world.clock.advance)
+    assert (world.values_stored(), world.labels.holder(AWSPENDING)) == (1, None)

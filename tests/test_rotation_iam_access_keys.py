@@ -32,7 +32,7 @@ from envelope_secrets.value import Secret
 from envelope_secrets.writing import new_secret
 from tests.iam_for_tests import ADMIN, USER, FakeIam, serving
 from tests.local_secrets_for_tests import local_store
-from tests.rotation_stops import Stops, every_point, stopping_store
+from tests.rotation_stops import Stops, every_point, stopping_store, tried
 from tests.thoroughness import POINTS, Recorder
 
 NAME = "prod/iam"
@@ -176,7 +176,7 @@ def test_a_rotation_stopped_at_any_call_leaves_a_working_key_and_no_leak(
         rotate(store, name, target)
         held = {store.read(name, stage=stage).json["AccessKeyId"] for stage in ("AWSCURRENT", "AWSPREVIOUS")}
         assert held == iam.keys.keys(), f"a key leaked at point {point}"
-    record_property(POINTS, f"IAM access key: {point} points, 0 bad ends")
+    record_property(POINTS, f"IAM access key: {tried(point)}")
 
 
 def answers_of(iam: FakeIam) -> dict[str, Callable[..., Any]]:

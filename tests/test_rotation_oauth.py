@@ -35,7 +35,7 @@ from envelope_secrets.value import Secret
 from envelope_secrets.writing import new_secret
 from tests.local_secrets_for_tests import local_store
 from tests.oauth_for_tests import ADMIN, CLIENT, FakeOAuth, serving_oauth
-from tests.rotation_stops import Stops, every_point_after_a_call, stopping, stopping_store
+from tests.rotation_stops import Stops, every_point_after_a_call, stopping, stopping_store, tried
 from tests.thoroughness import POINTS, Recorder
 
 NAME = "prod/oauth"
@@ -281,7 +281,7 @@ def test_r7_a_rotation_stopped_at_any_call_leaves_a_working_secret_and_no_orphan
         held = {store.read(name, stage=stage).json["secret_id"] for stage in ("AWSCURRENT", "AWSPREVIOUS")}
         assert held <= oauth.secrets.keys(), f"point {point}"
         assert len(oauth.secrets) == 3, f"a secret leaked at point {point}"
-    record_property(POINTS, f"OAuth client: {point} points, 0 bad ends")
+    record_property(POINTS, f"OAuth client: {tried(point)}")
 
 
 class Secrets:

@@ -33,7 +33,7 @@ from envelope_secrets.stores.secrets_manager import SecretsManagerStore
 from envelope_secrets.testing import FaultySecretsManager, Stopped
 from envelope_secrets.value import Secret
 from tests.local_secrets_for_tests import local_store
-from tests.rotation_stops import Stops, every_point, stopping_store
+from tests.rotation_stops import Stops, every_point, stopping_store, tried
 from tests.thoroughness import POINTS, Recorder
 
 NAME = "prod/signing-key"
@@ -351,7 +351,7 @@ def test_a_rotation_stopped_at_any_call_leaves_a_key_that_signs_and_old_signatur
         ring = read_key_ring(store, name)
         assert was_done or verify_signature(ring, MESSAGE, before).version_id == T1
         assert jwks(ring)["keys"][0]["kid"] == key_id_of(ring.current)
-    record_property(POINTS, f"signing key: {point} points, 0 bad ends")
+    record_property(POINTS, f"signing key: {tried(point)}")
 
 
 def test_no_log_shows_a_key(store: LocalSecretStore, caplog: pytest.LogCaptureFixture) -> None:

@@ -245,6 +245,8 @@ def test_a_signal_ends_the_editor_and_removes_the_file(folder: Path) -> None:
         while not (folder / "ready").exists():
             assert process.poll() is None
         assert list((folder / "memory").glob(f"{PREFIX}*/secret.txt"))
+        while Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()[0] != "S":
+            pass  # on a busy machine it may not have come back yet from starting the editor, which it is to wait for
         process.send_signal(signal.SIGTERM)
         assert process.wait(timeout=60) == -signal.SIGTERM
     with pytest.raises(ProcessLookupError):

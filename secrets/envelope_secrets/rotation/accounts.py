@@ -14,7 +14,7 @@ from envelope_secrets.rotation.probing import Source
 from envelope_secrets.rotation.rotator import Rotation
 from envelope_secrets.value import HidesValue, Secret
 
-__all__ = ["CHANGE_S", "Accounts", "check_database", "check_host_check", "open_admin"]
+__all__ = ["CHANGE_S", "Accounts", "check_database", "check_host_check", "check_names_admin", "open_admin"]
 
 CHANGE_S = 3.0
 """A change of a password or of grants is begun only if so many seconds are left."""
@@ -143,12 +143,21 @@ def open_admin(
     return database.connect(_admin_credentials(newer, database, like, same_host), deadline=rotation.deadline)
 
 
-def _admin_secret(rotation: Rotation, like: DatabaseCredentials) -> Secret:
+def check_names_admin(like: DatabaseCredentials) -> None:
+    """Make sure that a secret names that of an administrator; to be asked before anything is stored.
+
+    Raises:
+        RotationRefused: it does not.
+    """
     if not like.admin_secret_id:
         raise RotationRefused(
             "the secret has no field masterarn, which names the secret of an administrator",
             hint="put a version that has it: the ARN of a secret whose account may make others",
         )
+
+
+def _admin_secret(rotation: Rotation, like: DatabaseCredentials) -> Secret:
+    check_names_admin(like)
     return rotation.other_secret(like.admin_secret_id)
 
 

@@ -11,6 +11,7 @@ from envelope_secrets.rotation.accounts import (
     Accounts,
     check_database,
     check_host_check,
+    check_names_admin,
     current_credentials,
     current_secret,
     open_admin,
@@ -65,6 +66,7 @@ class _AlternatingUsersRotator:
 
     def new_value(self, rotation: Rotation) -> NewValue:
         current = current_credentials(rotation, self.database)
+        check_names_admin(current)
         username = self._other_user(rotation, current)
         password = rotation.new_password(self.database.password_policy)
         return with_login(current_secret(rotation), username, password)

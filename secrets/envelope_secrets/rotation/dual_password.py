@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from envelope.errors import InvalidArgument
 from envelope_secrets.rotation.accounts import (
     CHANGE_S,
     Accounts,
@@ -36,7 +37,7 @@ class DualPassword:
         same_host: says whether two secrets mean the same server.
 
     Raises:
-        InvalidArgument: an option of the wrong type.
+        InvalidArgument: an option of the wrong type; and, with a target, one whose accounts have one password.
     """
 
     same_host: HostCheck = field(default_factory=EqualHosts)
@@ -46,7 +47,13 @@ class DualPassword:
 
     def rotator(self, target: Any) -> Rotator:
         """See `Strategy.rotator`."""
-        return _DualPasswordRotator(check_database(target), self)
+        database = check_database(target)
+        if not getattr(database, "keeps_two_passwords", True):
+            raise InvalidArgument(
+                f"DualPassword needs accounts with two passwords, and those of {type(target).__name__} have one",
+                hint="use AlternatingUsers(), or SingleUser()",
+            )
+        return _DualPasswordRotator(database, self)
 
 
 @dataclass(frozen=True, slots=True)

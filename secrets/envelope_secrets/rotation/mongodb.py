@@ -66,6 +66,7 @@ class MongoDb:
     engines: ClassVar[frozenset[str]] = frozenset({"mongo", "mongodb", "documentdb"})
     default_port: ClassVar[int] = 27017
     max_username_characters: ClassVar[int] = 1_024
+    keeps_two_passwords: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         Tls(self.tls, self.ca_file)

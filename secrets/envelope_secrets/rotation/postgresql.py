@@ -53,6 +53,7 @@ class PostgreSql:
     engines: ClassVar[frozenset[str]] = frozenset({"postgres", "aurora-postgresql"})
     default_port: ClassVar[int] = 5432
     max_username_characters: ClassVar[int] = 63
+    keeps_two_passwords: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         Tls(self.tls, self.ca_file)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
@@ -11,8 +11,10 @@ from functools import partial
 from envelope.arguments import check_count, check_function, check_seconds
 from envelope_secrets.errors import SecretKeyUnavailable, SecretNotFound
 from envelope_secrets.label_state import LabelState, look
+from envelope_secrets.rotation.accounts import check_names_admin
 from envelope_secrets.rotation.alternating_users import AlternatingUsers
 from envelope_secrets.rotation.api_key import ApiKey
+from envelope_secrets.rotation.credentials import parse_credentials
 from envelope_secrets.rotation.database import Database
 from envelope_secrets.rotation.deadline import Deadline
 from envelope_secrets.rotation.diagnosis import (
@@ -113,7 +115,19 @@ def rotation_status(
         is_young=_is_young(state, age_s, now),
         can_recover=_can_recover(target, strategy),
     )
-    return _diagnosis(state, tuple(probing.answers), verdict, strategy)
+    obstacle = _obstacle(state.labels, probing.answers, verdict, strategy) or _lack(target, strategy, rotation)
+    return _diagnosis(state, tuple(probing.answers), verdict, obstacle)
+
+
+def _lack(target: object, strategy: Strategy | None, rotation: Rotation) -> str:
+    """What the current value lacks for the strategy, as far as it tells without a login."""
+    if not isinstance(strategy, AlternatingUsers) or not isinstance(target, Database) or rotation.current is None:
+        return ""
+    try:
+        check_names_admin(parse_credentials(rotation.current, target))
+    except RotationRefused as error:
+        return str(error)
+    return ""
 
 
 def _can_recover(target: object, strategy: Strategy | None) -> bool:
@@ -219,10 +233,9 @@ def _is_young(state: LabelState, min_age_s: float, now: Now) -> bool:
 
 
 def _diagnosis(
-    state: LabelState, answers: tuple[VersionAnswer, ...], verdict: Verdict, strategy: Strategy | None
+    state: LabelState, answers: tuple[VersionAnswer, ...], verdict: Verdict, obstacle: str
 ) -> RotationDiagnosis:
     description = state.description
-    obstacle = _obstacle(state.labels, answers, verdict, strategy)
     moves = _moves(state.labels, answers)
     possible = [
         action
@@ -261,7 +274,7 @@ def _moves(labels: StagingLabels, answers: tuple[VersionAnswer, ...]) -> dict[Ro
 
 
 def _obstacle(
-    labels: StagingLabels, answers: tuple[VersionAnswer, ...], verdict: Verdict, strategy: Strategy | None
+    labels: StagingLabels, answers: Sequence[VersionAnswer], verdict: Verdict, strategy: Strategy | None
 ) -> str:
     """Why a rotation would fail or be refused now."""
     pending, current = labels.holder(AWSPENDING), labels.holder(AWSCURRENT)
