@@ -140,6 +140,15 @@ def test_what_is_said_as_json_in_a_file_is_said_as_text_again(where: tuple[str, 
     assert run_cli("--json", "inspect", "--no-json", "message").out.startswith(b"input: ")
 
 
+def test_more_words_behind_the_command_go_before_silence_in_a_variable(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ENVELOPE_QUIET", "1")
+    assert "message: good" in run_cli("verify", "message", "-k", AES, "-v").errors
+    monkeypatch.setenv("ENVELOPE_QUIET", "0")
+    monkeypatch.setenv("ENVELOPE_VERBOSE", "1")
+    assert "message: good" in run_cli("verify", "message", "-k", AES).errors
+    assert run_cli("verify", "message", "-k", AES, "-q").errors == ""
+
+
 def test_more_words_on_the_command_line_go_before_silence_in_a_file() -> None:
     user_file("quiet = true\n")
     assert run_cli("verify", "message", "-k", AES).errors == ""

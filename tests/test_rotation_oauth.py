@@ -29,8 +29,9 @@ from envelope_secrets.rotation.oauth_client import OAuthClient
 from envelope_secrets.rotation.rotator import Rotation
 from envelope_secrets.rotation.two_keys import ListedKey, NewKey
 from envelope_secrets.stores.local import LocalSecretStore
-from envelope_secrets.stores.protocol import NewVersion
-from envelope_secrets.testing import Stopped
+from envelope_secrets.stores.protocol import NewVersion, SecretStore
+from envelope_secrets.stores.secrets_manager import SecretsManagerStore
+from envelope_secrets.testing import FaultySecretsManager, Stopped
 from envelope_secrets.value import Secret
 from envelope_secrets.writing import new_secret
 from tests.local_secrets_for_tests import local_store
@@ -254,8 +255,14 @@ def test_a_value_of_the_issuer_that_is_no_object_is_passed_on(url: str, store: L
 # --- interrupted ----------------------------------------------------------------------------------------------------
 
 
+@pytest.fixture
+def strict() -> SecretStore:
+    """Secrets Manager, as the strict fake has it."""
+    return SecretsManagerStore(FaultySecretsManager().aws(), region="eu-west-1")
+
+
 def test_r7_a_rotation_stopped_at_any_call_leaves_a_working_secret_and_no_orphan(
-    url: str, store: LocalSecretStore, monkeypatch: pytest.MonkeyPatch, record_property: Recorder
+    url: str, strict: SecretStore, monkeypatch: pytest.MonkeyPatch, record_property: Recorder
 ) -> None:
     oauth, stops = FakeOAuth(), Stops()
 
@@ -269,16 +276,16 @@ def test_r7_a_rotation_stopped_at_any_call_leaves_a_working_secret_and_no_orphan
     for point in every_point_after_a_call(stops, at_least=12):
         FakeOAuth.__init__(oauth)
         name = f"prod/{point}"
-        store.create(new_secret(name, FIRST, token=T1))
-        rotate(store, name, target)
+        strict.create(new_secret(name, FIRST, token=T1))
+        rotate(strict, name, target)
         stops.arm(point)
         with contextlib.suppress(Stopped):
-            rotate(stopping_store(store, stops), name, target)
+            rotate(stopping_store(strict, stops), name, target)
         stops.disarm()
-        assert oauth.works(store.read(name).json["client_secret"]), f"point {point}"
-        rotate(store, name, target)
-        rotate(store, name, target)
-        held = {store.read(name, stage=stage).json["secret_id"] for stage in ("AWSCURRENT", "AWSPREVIOUS")}
+        assert oauth.works(strict.read(name).json["client_secret"]), f"point {point}"
+        rotate(strict, name, target)
+        rotate(strict, name, target)
+        held = {strict.read(name, stage=stage).json["secret_id"] for stage in ("AWSCURRENT", "AWSPREVIOUS")}
         assert held <= oauth.secrets.keys(), f"point {point}"
         assert len(oauth.secrets) == 3, f"a secret leaked at point {point}"
     record_property(POINTS, f"OAuth client: {tried(point)}")
