@@ -13,8 +13,8 @@ from typing import Any, Self
 from zipfile import ZipFile
 
 from envelope.aws.in_process import NoAnswer
+from envelope.testing.callers import caller_of
 from envelope_secrets.testing import FaultySecretsManager
-from envelope_secrets.testing.callers import caller_of
 from examples.rotation_lambda.build import BOTO3, build, copy_installed
 from tests.http_answers import CLOSE, Answer, Received
 

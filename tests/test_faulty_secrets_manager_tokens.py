@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
+from envelope.testing.callers import caller_of
 from envelope_secrets.testing import FaultySecretsManager
 from envelope_secrets.testing.access import Call
-from envelope_secrets.testing.callers import caller_of
 from envelope_secrets.testing.faults import ServiceFault
 from envelope_secrets.testing.service import perform
 from tests.fake_secrets_for_tests import FUNCTION, NAME, PENDING, V1, V2, V3, created, labels, put, refused

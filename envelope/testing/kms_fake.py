@@ -11,22 +11,22 @@ from collections.abc import Callable, Iterator, Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from envelope.arguments import check_count, check_function
-from envelope.aws.arn import is_region
-from envelope.aws.client_options import MOST_ATTEMPTS, check_region
-from envelope.aws.in_process import JsonAnswer, NoAnswer, NoAnswerKind, client_answered_by
+from envelope.arguments import check_function
+from envelope.aws.in_process import JsonAnswer, NoAnswer, NoAnswerKind
 from envelope.errors import InvalidArgument
 from envelope.process_state import reset_in_children
+from envelope.testing.call_log import CallLog
+from envelope.testing.callers import DEFAULT_REGION, caller_of
 from envelope.testing.clock import MOST_S, FakeClock
+from envelope.testing.fake_clients import FakeClients
 from envelope.testing.kms_access import Call
 from envelope.testing.kms_calls import KmsCall
 from envelope.testing.kms_faults import KmsFault
 from envelope.testing.kms_importing import import_key_material
-from envelope.testing.kms_keys import partition_of
 from envelope.testing.kms_policy import Caller, parse_policy
 from envelope.testing.kms_service import perform
 from envelope.testing.kms_state import KmsState
-from envelope.testing.kms_trouble import Trouble, check_texts, planned_failure
+from envelope.testing.kms_trouble import Trouble, planned_failure
 
 if TYPE_CHECKING:
     from mypy_boto3_kms import KMSClient
@@ -35,8 +35,6 @@ if TYPE_CHECKING:
 
 __all__ = ["FakeKms"]
 
-DEFAULT_ACCOUNT = "111122223333"
-DEFAULT_REGION = "eu-west-1"
 GRANT_DELAY_S = 300.0
 
 Latency = float | Callable[[str, str], float]
@@ -81,20 +79,21 @@ class FakeKms:
         self.latency_s = latency_s
         self._state = KmsState(self.clock.now, random_bytes, grant_delay_s)
         self._trouble = Trouble(self.clock.now)
-        self._calls: list[KmsCall] = []
+        self._log: CallLog[KmsCall] = CallLog()
+        self._clients = FakeClients("kms", self._answer)
         self.reset_after_fork()
         reset_in_children(self)
 
     def reset_after_fork(self) -> None:
         """Forget clients and locks, which threads of the parent may use just now, and the calls that wait there."""
-        self._in_flight = 0
-        self._clients: dict[tuple[str, str, int], Any] = {}
         self._lock = threading.RLock()
+        self._log.reset_after_fork()
+        self._clients.reset_after_fork()
         self._trouble.lock = threading.Lock()
 
     def __repr__(self) -> str:
         with self._lock:
-            return f"FakeKms({len(self._state.keys)} keys, {len(self._calls)} calls)"
+            return f"FakeKms({len(self._state.keys)} keys, {len(self.calls)} calls)"
 
     # Clients
 
@@ -118,30 +117,14 @@ class FakeKms:
             InvalidArgument: the principal is no ARN of IAM or STS, or is of another account than `account`; the region
                 is not named like one.
         """
-        check_count("max_attempts", max_attempts, 1, MOST_ATTEMPTS)
-        caller = _caller(region, account, principal)
-        with self._lock:
-            name = (region, caller.principal, max_attempts)
-            if name not in self._clients:
-                self._clients[name] = client_answered_by(
-                    "kms",
-                    region,
-                    lambda operation, request: self._answer(caller, operation, request),
-                    max_attempts=max_attempts,
-                )
-            client: KMSClient = self._clients[name]
-            return client
+        client: KMSClient = self._clients.client(region, account, principal, max_attempts)
+        return client
 
     def client_for(
         self, *, account: str | None = None, principal: str | None = None, max_attempts: int = 1
     ) -> Callable[[str], KMSClient]:
         """A function that gives the client of a region."""
-        _caller(DEFAULT_REGION, account, principal)
-
-        def client_for_region(region: str) -> KMSClient:
-            return self.client(region, account=account, principal=principal, max_attempts=max_attempts)
-
-        return client_for_region
+        return self._clients.client_for(account, principal, max_attempts)
 
     def aws(self, *, account: str | None = None, principal: str | None = None, max_attempts: int = 1) -> Aws:
         """What KMS keyrings take as `aws`, so that they call this fake as that principal."""
@@ -155,14 +138,12 @@ class FakeKms:
     @property
     def calls(self) -> tuple[KmsCall, ...]:
         """Every call that was answered or failed, in that order."""
-        with self._lock:
-            return tuple(self._calls)
+        return self._log.all()
 
     @property
     def in_flight(self) -> int:
         """How many calls wait for their answer now."""
-        with self._lock:
-            return self._in_flight
+        return self._log.in_flight
 
     def count(self, operation: str | None = None, *, region: str | None = None, key_arn: str | None = None) -> int:
         """How many calls of this operation, in this region, about this key there were; None stands for any."""
@@ -173,8 +154,7 @@ class FakeKms:
 
     def clear_calls(self) -> None:
         """Forget the calls so far."""
-        with self._lock:
-            self._calls.clear()
+        self._log.clear()
 
     # Identities and material
 
@@ -189,7 +169,7 @@ class FakeKms:
         Raises:
             InvalidArgument: something in it is not known to the fake.
         """
-        caller = _caller(DEFAULT_REGION, None, principal)
+        caller = caller_of(DEFAULT_REGION, None, principal)
         try:
             parsed = parse_policy(json.dumps(policy), has_principals=False)
         except KmsFault as fault:
@@ -268,9 +248,9 @@ class FakeKms:
         call = Call(self._state, caller, operation, parameters)
         request_id = str(uuid.uuid4())
         error_code: str | None = None
-        self._count_in_flight(1)
         try:
-            return JsonAnswer(200, self._performed(call), request_id)
+            with self._log.waiting():
+                return JsonAnswer(200, self._performed(call), request_id)
         except KmsFault as fault:
             error_code = fault.code
             return JsonAnswer(fault.http_status, {"__type": fault.code, "message": fault.message}, request_id)
@@ -278,8 +258,7 @@ class FakeKms:
             error_code = silence.kind
             raise
         finally:
-            self._count_in_flight(-1)
-            self._log(call, error_code, request_id)
+            self._note(call, error_code, request_id)
 
     def _performed(self, call: Call) -> dict[str, Any]:
         region, account = call.caller.region, call.caller.account
@@ -289,11 +268,7 @@ class FakeKms:
         with self._lock:
             return perform(call)
 
-    def _count_in_flight(self, change: int) -> None:
-        with self._lock:
-            self._in_flight += change
-
-    def _log(self, call: Call, error_code: str | None, request_id: str) -> None:
+    def _note(self, call: Call, error_code: str | None, request_id: str) -> None:
         logged = KmsCall(
             operation=call.operation,
             region=call.caller.region,
@@ -304,28 +279,9 @@ class FakeKms:
             time_s=self.clock.now(),
             request_id=request_id,
         )
-        with self._lock:
-            self._calls.append(logged)
+        self._log.add(logged)
 
 
 def _check_delay(option: str, value: object) -> None:
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= MOST_S:
         raise InvalidArgument(f"{option} must be a number of seconds, 0 or more")
-
-
-def _caller(region: str, account: str | None, principal: str | None) -> Caller:
-    check_texts(account=account, principal=principal)
-    if not is_region(check_region("region", region)):
-        raise InvalidArgument(f"region must be the name of a region, not {region!r:.100}", hint='"eu-west-1"')
-    if principal is None:
-        account = DEFAULT_ACCOUNT if account is None else account
-        return Caller(f"arn:{partition_of(region)}:iam::{account}:role/application", account, region)
-    parts = principal.split(":")
-    if len(parts) != 6 or parts[2] not in ("iam", "sts"):
-        raise InvalidArgument(
-            f"principal must be an ARN of IAM or STS, not {principal!r}",
-            hint="for example arn:aws:iam::111122223333:role/application",
-        )
-    if account not in (None, parts[4]):
-        raise InvalidArgument(f"principal {principal} is not of account {account}")
-    return Caller(principal, parts[4], region)

@@ -7,7 +7,7 @@
 Nothing of it is fit to keep a secret: values live in memory and in the test's hands.
 """
 
-from envelope_secrets.testing.call_log import SecretsManagerCall
+from envelope_secrets.testing.calls import SecretsManagerCall
 from envelope_secrets.testing.faulty_secrets_manager import FaultySecretsManager
 from envelope_secrets.testing.lambda_context import LambdaContext
 from envelope_secrets.testing.rotations import RotationRun, StepRun

@@ -10,16 +10,17 @@ from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
 from envelope.arguments import check_count, check_flag, check_function
-from envelope.aws.client_options import MOST_ATTEMPTS
-from envelope.aws.in_process import JsonAnswer, NoAnswer, NoAnswerKind, client_answered_by
+from envelope.aws.in_process import JsonAnswer, NoAnswer, NoAnswerKind
 from envelope.errors import InvalidArgument
 from envelope.process_state import reset_in_children
 from envelope.testing import FakeClock, FakeKms
+from envelope.testing.call_log import CallLog
+from envelope.testing.callers import DEFAULT_REGION, caller_of
+from envelope.testing.fake_clients import FakeClients
 from envelope.testing.kms_policy import Caller
 from envelope_secrets.service_rules.broken import RuleBroken
 from envelope_secrets.testing.access import Call
-from envelope_secrets.testing.call_log import CallLog, SecretsManagerCall, shown_parameters
-from envelope_secrets.testing.callers import DEFAULT_REGION, caller_of
+from envelope_secrets.testing.calls import SecretsManagerCall, shown_parameters
 from envelope_secrets.testing.faults import ServiceFault
 from envelope_secrets.testing.options import check_delay, check_kind, check_operation
 from envelope_secrets.testing.rotations import MOST_TRIES, Handler, RotationDriver, RotationRun
@@ -101,15 +102,16 @@ class FaultySecretsManager:
             self._trouble.start_again,
             cleans_up=check_flag("cleans_up_pending", cleans_up_pending),
         )
-        self._log = CallLog()
+        self._log: CallLog[SecretsManagerCall] = CallLog()
+        self._clients = FakeClients("secretsmanager", self._answer)
         self.reset_after_fork()
         reset_in_children(self)
 
     def reset_after_fork(self) -> None:
         """Forget clients and locks, which threads of the parent may use just now, and the calls that wait there."""
-        self._clients: dict[tuple[str, str, int], Any] = {}
         self._lock = threading.RLock()
         self._log.reset_after_fork()
+        self._clients.reset_after_fork()
         self._trouble.lock = threading.Lock()
         self._trouble.calls.lock = threading.Lock()
 
@@ -137,30 +139,14 @@ class FaultySecretsManager:
         Raises:
             InvalidArgument: the principal is no ARN of IAM or STS, or of another account than `account`.
         """
-        check_count("max_attempts", max_attempts, 1, MOST_ATTEMPTS)
-        caller = caller_of(region, account, principal)
-        with self._lock:
-            name = (region, caller.principal, max_attempts)
-            if name not in self._clients:
-                self._clients[name] = client_answered_by(
-                    "secretsmanager",
-                    region,
-                    lambda operation, request: self._answer(caller, operation, request),
-                    max_attempts=max_attempts,
-                )
-            client: SecretsManagerClient = self._clients[name]
-            return client
+        client: SecretsManagerClient = self._clients.client(region, account, principal, max_attempts)
+        return client
 
     def client_for(
         self, *, account: str | None = None, principal: str | None = None, max_attempts: int = 1
     ) -> Callable[[str], SecretsManagerClient]:
         """A function that gives the client of a region; `SecretsManagerStore` takes it as `client_for_region`."""
-        caller_of(DEFAULT_REGION, account, principal)
-
-        def client_for_region(region: str) -> SecretsManagerClient:
-            return self.client(region, account=account, principal=principal, max_attempts=max_attempts)
-
-        return client_for_region
+        return self._clients.client_for(account, principal, max_attempts)
 
     def aws(
         self,

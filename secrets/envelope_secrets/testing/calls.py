@@ -1,15 +1,13 @@
-"""The call log of the fake service."""
+"""What the call log of the fake tells."""
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
-__all__ = ["CallLog", "SecretsManagerCall", "shown_parameters"]
+__all__ = ["SecretsManagerCall", "shown_parameters"]
 
 HIDDEN = "(hidden)"
 _HIDDEN_PARAMETERS = frozenset({"SecretString", "SecretBinary", "RotationToken"})
@@ -48,46 +46,3 @@ def shown_parameters(parameters: Mapping[str, Any]) -> Mapping[str, Any]:
     """What may be shown of a request."""
     shown = {name: HIDDEN if name in _HIDDEN_PARAMETERS else value for name, value in parameters.items()}
     return MappingProxyType(shown)
-
-
-class CallLog:
-    """Calls in the order of their answers, and how many wait for theirs. Safe for threads."""
-
-    def __init__(self) -> None:
-        self._calls: list[SecretsManagerCall] = []
-        self.reset_after_fork()
-
-    def reset_after_fork(self) -> None:
-        """Forget the lock, and the calls that wait in the parent."""
-        self._in_flight = 0
-        self._lock = threading.Lock()
-
-    @property
-    def in_flight(self) -> int:
-        with self._lock:
-            return self._in_flight
-
-    @contextmanager
-    def waiting(self) -> Iterator[None]:
-        """Inside the block a call waits for its answer."""
-        self._count(1)
-        try:
-            yield
-        finally:
-            self._count(-1)
-
-    def add(self, call: SecretsManagerCall) -> None:
-        with self._lock:
-            self._calls.append(call)
-
-    def all(self) -> tuple[SecretsManagerCall, ...]:
-        with self._lock:
-            return tuple(self._calls)
-
-    def clear(self) -> None:
-        with self._lock:
-            self._calls.clear()
-
-    def _count(self, change: int) -> None:
-        with self._lock:
-            self._in_flight += change
