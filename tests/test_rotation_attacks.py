@@ -280,3 +280,20 @@ def test_r9_deliveries_of_one_step_in_parallel_end_with_one_password(
     for step in ("setSecret", "testSecret", "finishSecret"):
         world.step(step, 2)
     assert works(world, server)
+
+
+def test_nobody_gets_the_account_that_a_login_of_their_own_is_called_the_clone_of(
+    postgresql: PostgreSqlRoot, postgresql_server: RunningServer
+) -> None:
+    """Whoever may write the secret can let its versions name any account, and log in as one of their own."""
+    victim = postgresql.account()
+    postgresql.run("CREATE ROLE {} LOGIN PASSWORD 'my own'", victim + "_clone")
+    database = PostgreSql(ca_file=postgresql_server.ca_file)
+    world = world_of(postgresql_server, database, AlternatingUsers(), victim)
+    named = world.value()
+    world.put(2, {**named, "password": "no password of the victim's"})
+    world.put(3, {**named, "username": victim + "_clone", "password": "my own"})
+    error = world.rotate(4).error
+    assert isinstance(error, LoginRefused)
+    assert "nothing shows that its password may be set" in str(error)
+    assert accepts(database, postgresql_server, victim, "first")

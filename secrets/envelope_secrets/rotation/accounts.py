@@ -82,16 +82,22 @@ class Accounts(HidesValue):
             return (self.current,)
         if source is Source.PREVIOUS:
             previous = self.rotation.previous()
-            return self._fitting(() if previous is None else (previous,))
-        return self._fitting(self.rotation.orphans())
+            return self._fitting(() if previous is None else (previous,), self.current.username)
+        return self._fitting(self.rotation.orphans(), self.current.username)
 
-    def _fitting(self, secrets: Iterable[Secret]) -> Iterator[DatabaseCredentials]:
+    def earlier(self, username: str) -> Iterator[DatabaseCredentials]:
+        """What the previous version and those of cancelled rotations have for a user, read when it is needed."""
+        previous = self.rotation.previous()
+        yield from self._fitting(() if previous is None else (previous,), username)
+        yield from self._fitting(self.rotation.orphans(), username)
+
+    def _fitting(self, secrets: Iterable[Secret], username: str) -> Iterator[DatabaseCredentials]:
         for secret in secrets:
             try:
                 found = parse_credentials(secret, self.database)
             except RotationRefused:
                 continue
-            if found.username == self.current.username and self.same_host(found, self.current):
+            if found.username == username and self.same_host(found, self.current):
                 yield found
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,7 +19,7 @@ from envelope_secrets.rotation.accounts import (
 )
 from envelope_secrets.rotation.credentials import parse_credentials, with_login
 from envelope_secrets.rotation.database import Database, DatabaseCredentials, DatabaseSession
-from envelope_secrets.rotation.failures import LoginRefused, PrivilegeMissing, RotationRefused
+from envelope_secrets.rotation.failures import AccountLocked, LoginRefused, PrivilegeMissing, RotationRefused
 from envelope_secrets.rotation.hosts import EqualHosts, HostCheck
 from envelope_secrets.rotation.rotator import NewValue, Rotation, Rotator
 from envelope_secrets.value import Secret
@@ -34,8 +35,9 @@ class AlternatingUsers:
     """A strategy: the secret names the account and its clone in turn, so that the one that is current always works.
 
     The administrator whose secret the field ``masterarn`` names makes the clone at the first rotation, and gives it
-    what the account has at every rotation. It acts only if the current version can log in: whoever writes another
-    user's name into the secret gains nothing.
+    what the account has at every rotation. It acts only if the current version can log in, and sets the account's own
+    password only if an earlier version of the secret can log in as that one: whoever writes another user's name into
+    the secret gains nothing. An account with the clone's name is taken for the clone, so no other may have it.
 
     Attributes:
         suffix: the clone's name is the account's and this; 1 to 30 characters.
@@ -86,7 +88,7 @@ class _AlternatingUsersRotator:
                 self._prepare(admin, rotation, clone, account)
                 self._set_password(admin, accounts)
             else:
-                self._set_password(admin, accounts)
+                self._set_password(admin, accounts, proof=self._check_is_owned)
                 with self.database.connect(accounts.pending, deadline=rotation.deadline):
                     pass
                 self._prepare(admin, rotation, clone, account)
@@ -107,8 +109,11 @@ class _AlternatingUsersRotator:
         rotation.deadline.require(CHANGE_S, "preparing an account")
         admin.prepare_account(clone, account)
 
-    def _set_password(self, admin: DatabaseSession, accounts: Accounts) -> None:
+    def _set_password(
+        self, admin: DatabaseSession, accounts: Accounts, *, proof: Callable[[Accounts], None] = lambda _: None
+    ) -> None:
         if not self._works(accounts):
+            proof(accounts)
             accounts.rotation.deadline.require(CHANGE_S, "setting a password")
             admin.set_password(accounts.pending.username, accounts.pending.password)
 
@@ -119,6 +124,26 @@ class _AlternatingUsersRotator:
                 return True
         except LoginRefused:
             return False
+
+    def _check_is_owned(self, accounts: Accounts) -> None:
+        """Make sure that whoever writes the secret has known a password of the account whose clone is current.
+
+        Else a version that names somebody's account, and another with a login of one's own that is called like its
+        clone, would make the administrator give that account a password from this secret.
+        """
+        for credentials in accounts.earlier(accounts.pending.username):
+            try:
+                with self.database.connect(credentials, deadline=accounts.rotation.deadline):
+                    return
+            except AccountLocked:
+                raise
+            except LoginRefused:
+                continue
+        raise LoginRefused(
+            "no earlier version of the secret can log in as the account whose clone is current, so nothing shows that "
+            "its password may be set",
+            hint="set the account's password by hand to that of AWSPREVIOUS, and let the rotation be repeated",
+        )
 
     def _other_user(self, rotation: Rotation, current: DatabaseCredentials) -> str:
         username, suffix = current.username, self.options.suffix
