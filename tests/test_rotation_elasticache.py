@@ -84,6 +84,12 @@ def pending_of(value: object, token: str = T2) -> Secret:
     return Secret(text, name=NAME, arn="arn", version_id=token, stages=("AWSPENDING",))
 
 
+def put_pending(store: LocalSecretStore, value: object) -> Secret:
+    """What createSecret does."""
+    store.put(NAME, NewVersion(json.dumps(value), token=T2, stages=("AWSPENDING",)))
+    return pending_of(value)
+
+
 SECOND = {**FIRST, "password": "the second password"}
 
 
@@ -123,7 +129,7 @@ def test_e11_setsecret_begins_the_change_and_testsecret_waits_for_it(
     cache: FakeElastiCache, target: ElastiCacheUser, store: LocalSecretStore
 ) -> None:
     cache.takes = 4
-    target.apply(rotation_of(store), pending_of(SECOND))
+    target.apply(rotation_of(store), put_pending(store, SECOND))
     assert cache.modifying == 4
     rotation = rotation_of(store)
     target.verify(rotation, pending_of(SECOND))
@@ -166,8 +172,9 @@ def test_a_change_that_somebody_begins_at_the_same_moment_is_awaited_too(
 def test_e13_a_change_is_not_begun_without_the_time_to_note_it(
     cache: FakeElastiCache, target: ElastiCacheUser, store: LocalSecretStore
 ) -> None:
+    pending = put_pending(store, SECOND)
     with pytest.raises(OutOfTime, match="changing the passwords of a user may take 10 s"):
-        target.apply(rotation_of(store, left_s=8), pending_of(SECOND))
+        target.apply(rotation_of(store, left_s=8), pending)
     assert cache.changes == 0
     with pytest.raises(OutOfTime):
         target.apply(rotation_of(store, left_s=0.5), pending_of(SECOND))
@@ -183,9 +190,24 @@ def test_l14_testsecret_alone_changes_nothing(
 def test_a_pending_copy_of_the_current_password_is_sent_once(
     cache: FakeElastiCache, target: ElastiCacheUser, store: LocalSecretStore
 ) -> None:
-    target.apply(rotation_of(store), pending_of(FIRST))
+    target.apply(rotation_of(store), put_pending(store, FIRST))
     cache.finish()
     assert cache.passwords == ("the first password",)
+
+
+def test_a_rotation_that_another_has_overtaken_changes_nothing(
+    cache: FakeElastiCache, target: ElastiCacheUser, store: LocalSecretStore
+) -> None:
+    overtaken = rotation_of(store)
+    pending = put_pending(store, SECOND)
+    rotated(store, target, token=T2)
+    before = cache.changes
+    cache.tags.clear()
+    target.apply(overtaken, pending)  # somebody has finished this very rotation
+    rotated(store, target, token=T3)
+    with pytest.raises(RotationRefused):
+        target.apply(overtaken, pending)
+    assert cache.changes == before + 1
 
 
 # --- whose password it is -------------------------------------------------------------------------------------------

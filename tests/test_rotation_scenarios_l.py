@@ -54,7 +54,7 @@ def test_l1_a_version_without_awspending_is_refused(step: str) -> None:
     world.put(5, fields(), "custom")
     with pytest.raises(RotationRefused, match="does not have the staging label AWSPENDING") as caught:
         world.step(step, 5)
-    assert "start another one" in caught.value.hint
+    assert "which version the target accepts" in caught.value.hint
     assert not world.server.logins
 
 

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
+from contextlib import suppress
 
 import pytest
 
-from envelope.errors import AwsUnavailable
+from envelope.errors import AwsUnavailable, EnvelopeError
 from envelope_secrets.errors import SecretConflict
 from envelope_secrets.rotation.alternating_users import AlternatingUsers
+from envelope_secrets.rotation.dual_password import DualPassword
 from envelope_secrets.rotation.failures import PrivilegeMissing, RotationRefused
 from envelope_secrets.rotation.in_process import rotate
 from envelope_secrets.rotation.single_user import SingleUser
+from envelope_secrets.rotation.strategy import Strategy
 from envelope_secrets.stages import AWSCURRENT, AWSPENDING, AWSPREVIOUS, StageMove
 from envelope_secrets.testing import Stopped
 from tests.crash_points import CrashPoints
@@ -225,18 +229,18 @@ def test_r10_of_two_rotations_without_a_function_one_fails_and_the_next_one_mend
     assert refused == 4  # those whose version was not announced before the other rotation began
 
 
-def rotate_here(world: RotationWorld) -> None:
+def rotate_here(world: RotationWorld, strategy: Strategy = SingleUser()) -> None:  # noqa: B008 - it is frozen
     world.clock.advance(1)
-    rotate(world.store, world.name, world.database, SingleUser(), clock=world.clock, sleep=world.clock.advance)
+    rotate(world.store, world.name, world.database, strategy, clock=world.clock, sleep=world.clock.advance)
 
 
-def run_at(world: RotationWorld, number: int) -> None:
-    """Run a whole rotation at this point of another one."""
+def run_at(world: RotationWorld, number: int, run: Callable[[RotationWorld], None] = rotate_here) -> None:
+    """Run a whole rotation, or something else, at this point of another one."""
 
     def another() -> None:
         if len(world.points.passed) == number + 1:
             with world.points.nobody_watches():
-                rotate_here(world)
+                run(world)
 
     world.points.at_each = another
 
@@ -247,3 +251,35 @@ def test_a_clone_of_somebody_elses_is_not_what_the_password_is_set_of_before_the
     assert world.rotate(2).succeeded
     assert world.server.accounts["app_clone"].grants == world.server.accounts["app"].grants
     assert token(2) == world.labels.holder(AWSCURRENT)
+
+
+@pytest.mark.parametrize(
+    ("strategy", "too_late"),
+    [(SingleUser(), ["after DescribeSecret", "before set password"]), (DualPassword(), [])],  # needs one that works
+    ids=["single", "dual"],
+)
+def test_r10_a_process_that_slept_while_others_rotated_sets_no_password(
+    strategy: Strategy, too_late: list[str]
+) -> None:
+    """Wherever it slept while its rotation was cancelled and two others went by, but for the statement itself."""
+    rehearsal = CrashPoints()
+    world = RotationWorld(strategy, points=rehearsal)
+    rotate_here(world, strategy)
+    overtaken_too_late = []
+    for number in range(len(rehearsal.passed)):
+        world = RotationWorld(strategy, points=CrashPoints())
+        run_at(world, number, lambda world: cancel_and_rotate_twice(world, strategy))
+        with suppress(EnvelopeError):
+            rotate_here(world, strategy)
+        if not world.works():
+            overtaken_too_late.append(world.points.passed[number])
+    assert overtaken_too_late == too_late
+
+
+def cancel_and_rotate_twice(world: RotationWorld, strategy: Strategy) -> None:
+    labels = world.labels
+    pending = labels.holder(AWSPENDING)
+    if pending not in (None, labels.holder(AWSCURRENT)):
+        world.store.move_stage(world.name, StageMove(AWSPENDING, None, pending))
+    rotate_here(world, strategy)
+    rotate_here(world, strategy)

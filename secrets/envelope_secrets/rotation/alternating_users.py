@@ -81,8 +81,7 @@ class _AlternatingUsersRotator:
         """
         accounts = Accounts.of(rotation, self.database, self.options.same_host, pending)
         account, clone = self._pair(accounts, pending)
-        with self.database.connect(accounts.current, deadline=rotation.deadline):
-            pass  # the owner of the secret knows the account's password; only then an administrator acts for them
+        self._check_current(accounts)
         with open_admin(rotation, self.database, accounts.current, self.options.same_host) as admin:
             if accounts.pending.username == clone:
                 self._prepare(admin, rotation, clone, account)
@@ -114,8 +113,8 @@ class _AlternatingUsersRotator:
     ) -> None:
         if not self._works(accounts):
             proof(accounts)
-            accounts.rotation.deadline.require(CHANGE_S, "setting a password")
-            admin.set_password(accounts.pending.username, accounts.pending.password)
+            if accounts.rotation.may_change(CHANGE_S, "setting a password"):
+                admin.set_password(accounts.pending.username, accounts.pending.password)
 
     def _works(self, accounts: Accounts) -> bool:
         """Whether the pending password is in force. A clone that is locked until it has a password refuses it too."""
@@ -124,6 +123,20 @@ class _AlternatingUsersRotator:
                 return True
         except LoginRefused:
             return False
+
+    def _check_current(self, accounts: Accounts) -> None:
+        """Make sure that the owner of the secret knows the account's password: only then an administrator acts."""
+        try:
+            with self.database.connect(accounts.current, deadline=accounts.rotation.deadline):
+                return
+        except AccountLocked:
+            raise
+        except LoginRefused as error:
+            refused = str(error)
+        raise LoginRefused(
+            f"AWSCURRENT does not log in, and without that no administrator acts for it: {refused}",
+            hint="`envelope secrets rotation repair` makes the version current that works, if the secret has one",
+        )
 
     def _check_is_owned(self, accounts: Accounts) -> None:
         """Make sure that whoever writes the secret has known a password of the account whose clone is current.

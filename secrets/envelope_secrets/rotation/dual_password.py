@@ -90,9 +90,9 @@ class _DualPasswordRotator:
                 "the server has one password for each account",
                 hint="use AlternatingUsers(), or SingleUser()",
             )
-        accounts.rotation.deadline.require(CHANGE_S, "adding a password")
         wanted = accounts.pending
-        session.add_password(wanted.username, wanted.password, current=login.credentials.password)
+        if accounts.rotation.may_change(CHANGE_S, "adding a password"):
+            session.add_password(wanted.username, wanted.password, current=login.credentials.password)
 
     def _accounts(self, rotation: Rotation, pending: Secret) -> Accounts:
         return Accounts.of_one_user(rotation, self.database, self.options.same_host, pending)

@@ -137,7 +137,8 @@ class ElastiCacheUser:
         if cache_user_tag(self.aws, user, APPLIED_TAG) == rotation.token:
             return
         _check_active(user)
-        rotation.deadline.require(CHANGE_S, "changing the passwords of a user")
+        if not rotation.may_change(CHANGE_S, "changing the passwords of a user"):
+            return
         _told_apart(lambda: set_cache_passwords(self.aws, self.user_id, passwords))
         tag_cache_user(self.aws, user, APPLIED_TAG, rotation.token)
 

@@ -10,7 +10,8 @@ from envelope.errors import EnvelopeError
 from envelope_secrets.errors import SecretsError
 from envelope_secrets.password import PasswordPolicy, random_password
 from envelope_secrets.rotation.deadline import Deadline
-from envelope_secrets.rotation.steps import FROM_PREFIX
+from envelope_secrets.rotation.events import Step
+from envelope_secrets.rotation.steps import FROM_PREFIX, Action, check_origin, decide, state_of
 from envelope_secrets.stages import AWSCURRENT, AWSPREVIOUS
 from envelope_secrets.stores.protocol import SecretStore, SecretVersion
 from envelope_secrets.value import HidesValue, Secret
@@ -78,6 +79,25 @@ class Rotation(HidesValue):
             return self.store.read(self.secret_id, stage=None, version_id=version_id)
         except SecretsError:
             return None
+
+    def may_change(self, needed_s: float, what: str) -> bool:
+        """The last look before setSecret changes the target: is it still this rotation's turn, and is there time?
+
+        The process can have been stopped for minutes since the step began, and other rotations have ended meanwhile.
+
+        Returns:
+            False where nothing is left to do: somebody has finished this very rotation.
+
+        Raises:
+            RotationRefused: another rotation has overtaken this one, or somebody has moved AWSCURRENT.
+            OutOfTime: less than `needed_s` seconds are left.
+        """
+        labels = self.store.describe(self.secret_id).labels
+        if decide(Step.SET, state_of(labels, self.token, has_value=True)) is Action.NOTHING:
+            return False
+        check_origin(labels, self.token)
+        self.deadline.require(needed_s, what)
+        return True
 
     def wait_until(
         self,

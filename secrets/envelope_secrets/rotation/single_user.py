@@ -71,8 +71,8 @@ class _SingleUserRotator:
         if session is None:
             return
         with session:
-            rotation.deadline.require(CHANGE_S, "setting a password")
-            session.set_password(accounts.pending.username, accounts.pending.password)
+            if rotation.may_change(CHANGE_S, "setting a password"):
+                session.set_password(accounts.pending.username, accounts.pending.password)
 
     def verify(self, rotation: Rotation, pending: Secret) -> None:
         accounts = self._accounts(rotation, pending)

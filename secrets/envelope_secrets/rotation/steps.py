@@ -90,7 +90,8 @@ def decide(step: Step, state: VersionState) -> Action:
 
 _HINTS = {
     VersionState.UNKNOWN: "start the rotation with RotateSecret, which announces the version",
-    VersionState.NOT_PENDING: "the rotation was cancelled or replaced; start another one",
+    VersionState.NOT_PENDING: "the rotation was cancelled or replaced; `envelope secrets rotation status` tells which "
+    "version the target accepts",
     VersionState.EMPTY: "let Secrets Manager repeat the rotation from createSecret, or take AWSPENDING away",
 }
 
