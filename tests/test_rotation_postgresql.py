@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from itertools import count
 from typing import Any
 
@@ -12,7 +13,7 @@ from psycopg import sql
 
 from envelope.errors import InvalidArgument
 from envelope_secrets.rotation import postgresql
-from envelope_secrets.rotation.database import Database, DatabaseSession, KeepsTwoPasswords
+from envelope_secrets.rotation.database import Database, DatabaseCredentials, DatabaseSession, KeepsTwoPasswords
 from envelope_secrets.rotation.failures import (
     AccountLocked,
     LoginRefused,
@@ -25,6 +26,7 @@ from envelope_secrets.rotation.failures import (
 )
 from envelope_secrets.rotation.postgresql import PostgreSql
 from envelope_secrets.rotation.postgresql_session import PostgreSqlSession
+from envelope_secrets.rotation.probing import Source, find_login
 from tests.servers.logins import (
     HARD_NAMES,
     HARD_PASSWORDS,
@@ -385,6 +387,47 @@ def test_what_is_wrong_with_a_login_is_told_apart(
     connect_failing(target, server, AccountLocked, base, PASSWORD)
 
 
+def refusals_in(server: RunningServer, username: str) -> int:
+    return server.log_text().count(f'password authentication failed for user "{username}"')
+
+
+def test_each_password_that_is_wrong_reaches_the_server_once(
+    server: RunningServer, target: PostgreSql, base: str
+) -> None:
+    login = credentials(server, base)
+
+    def candidates(source: Source) -> Iterator[DatabaseCredentials]:
+        if source is not Source.PENDING:  # it is tried once more at the end, as another process may have set it
+            yield replace(login, password=f"wrong: {source.value}")
+
+    fails_of(lambda: find_login(target, candidates, deadline()), LoginRefused)
+    assert refusals_in(server, base) == 3
+    assert not accepts(target, server, base, "wrong")
+    assert refusals_in(server, base) == 4
+
+
+def test_a_login_that_works_leaves_no_error_in_the_log(server: RunningServer, target: PostgreSql, base: str) -> None:
+    before = server.log_text()
+    assert accepts(target, server, base, PASSWORD)
+    added = server.log_text().removeprefix(before)
+    assert "FATAL" not in added
+    assert "unexpected EOF" not in added
+    assert "could not receive" not in added
+
+
+def test_a_driver_that_fails_after_a_login_that_worked_can_be_asked_again(
+    server: RunningServer, target: PostgreSql, base: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(**parameters: Any) -> None:
+        raise psycopg.OperationalError(parameters["password"])
+
+    monkeypatch.setattr(psycopg, "connect", refuse)
+    login = credentials(server, base, PASSWORD)
+    error = fails_of(lambda: target.connect(login, deadline=deadline()), TargetUnreachable, PASSWORD)
+    assert "worked a moment ago" in str(error)
+    assert error.can_retry
+
+
 def test_an_account_with_an_md5_password_logs_in_and_gets_a_better_one(
     server: RunningServer, target: PostgreSql, root: Sql, base: str
 ) -> None:
@@ -397,15 +440,29 @@ def test_an_account_with_an_md5_password_logs_in_and_gets_a_better_one(
     assert accepts(target, server, base, "new")
 
 
-@pytest.mark.parametrize("first_libpq", [160_000, 990_000])
 def test_a_login_that_the_server_does_not_ask_a_password_for_proves_nothing(
-    server: RunningServer, target: PostgreSql, root: Sql, first_libpq: int, monkeypatch: pytest.MonkeyPatch
+    server: RunningServer, target: PostgreSql, root: Sql
 ) -> None:
-    monkeypatch.setattr(postgresql, "FIRST_LIBPQ_WITH_REQUIRE_AUTH", first_libpq)
     root.run("DROP ROLE IF EXISTS trusted")
     root.run("CREATE ROLE trusted LOGIN")
     for tried in (target, PostgreSql(tls="disable")):
         assert "without its password" in str(connect_failing(tried, server, TargetError, "trusted", "anything"))
+
+
+def test_a_driver_with_an_older_libpq_is_not_told_how_to_prove_the_password(
+    server: RunningServer, target: PostgreSql, base: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parameters: dict[str, Any] = {}
+    connect = psycopg.connect
+
+    def recorded(**given: Any) -> Any:
+        parameters.update(given)
+        return connect(**given)
+
+    monkeypatch.setattr(psycopg, "connect", recorded)
+    monkeypatch.setattr(postgresql, "FIRST_LIBPQ_WITH_REQUIRE_AUTH", 990_000)
+    assert accepts(target, server, base, PASSWORD)
+    assert "require_auth" not in parameters
 
 
 def test_time_is_up_before_anything_is_asked(server: RunningServer, target: PostgreSql, base: str) -> None:

@@ -3,6 +3,7 @@
 import socket
 import struct
 from collections.abc import Callable
+from itertools import count
 from types import TracebackType
 from typing import Any, Self
 
@@ -19,7 +20,7 @@ from envelope_secrets.rotation.failures import (
     TargetUnreachable,
     TlsFailed,
 )
-from envelope_secrets.rotation.postgresql_login import login_failure, prepared_password
+from envelope_secrets.rotation.postgresql_login import check_login, prepared_password
 from envelope_secrets.rotation.postgresql_session import PostgreSqlSession
 from envelope_secrets.rotation.tls import Tls
 from tests.servers.logins import fails_of
@@ -46,6 +47,9 @@ class ScriptedServer:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None: ...
+
+    def settimeout(self, timeout_s: float) -> None:
+        assert 0 < timeout_s <= 1.0
 
     def sendall(self, sent: bytes) -> None:
         self.received += sent
@@ -76,10 +80,12 @@ def failing(monkeypatch: pytest.MonkeyPatch) -> Failing:
     def failure(*answers: bytes, tls: Tls = PLAIN) -> TargetError:
         server = ScriptedServer(b"".join(answers))
         monkeypatch.setattr(socket, "create_connection", lambda address, timeout_s: server)
-        error = login_failure(LOGIN, tls, 1.0)
-        assert "canary" not in f"{error} {error.hint}"
         failure.server = server  # type: ignore[attr-defined]
-        return error
+        with pytest.raises(TargetError) as raised:
+            check_login(LOGIN, tls, 1.0)
+        assert "canary" not in f"{raised.value} {raised.value.hint}"
+        assert raised.value.__context__ is None
+        return raised.value
 
     return failure
 
@@ -118,12 +124,27 @@ def test_a_rule_that_is_missing_is_no_matter_of_tls_where_there_is_tls(
     assert type(failing(b"", tls=Tls("require"))) is TargetUnreachable
 
 
-def test_a_login_that_works_after_all_can_be_repeated(failing: Failing) -> None:
-    ready = message(b"S", b"a\0b\0") + message(b"Z", b"I")
-    again = failing(wants(5, b"salt"), wants(0), ready)
-    assert type(again) is TargetUnreachable
-    assert again.can_retry
-    assert "without its password" in str(failing(wants(0), ready))
+READY = message(b"S", b"a\0b\0") + message(b"Z", b"I")
+
+
+def test_a_login_that_works_ends_politely(monkeypatch: pytest.MonkeyPatch) -> None:
+    server = ScriptedServer(wants(5, b"salt") + wants(0) + READY)
+    monkeypatch.setattr(socket, "create_connection", lambda address, timeout_s: server)
+    check_login(LOGIN, PLAIN, 1.0)
+    assert server.received.endswith(message(b"X"))
+
+
+def test_a_login_without_a_password_proves_nothing(failing: Failing) -> None:
+    assert "without its password" in str(failing(wants(0), READY))
+    assert failing.server.received.endswith(message(b"X"))  # type: ignore[attr-defined]
+
+
+def test_all_messages_together_have_one_timeout(monkeypatch: pytest.MonkeyPatch) -> None:
+    server = ScriptedServer(wants(5, b"salt") + wants(0) + READY)
+    monkeypatch.setattr(socket, "create_connection", lambda address, timeout_s: server)
+    moments = count(0.0, 0.25)  # each look at the clock is a quarter of a second later
+    error = fails_of(lambda: check_login(LOGIN, PLAIN, 1.0, clock=lambda: next(moments)), TargetUnreachable)
+    assert "not in time" in str(error)
 
 
 def test_the_password_is_not_sent_in_the_clear(failing: Failing) -> None:

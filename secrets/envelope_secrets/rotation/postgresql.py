@@ -14,7 +14,8 @@ from envelope_secrets.rotation.deadline import Deadline
 from envelope_secrets.rotation.driver_loading import load_driver
 from envelope_secrets.rotation.driver_options import check_credentials, check_options
 from envelope_secrets.rotation.driver_tls import trusted_certificates
-from envelope_secrets.rotation.postgresql_login import login_failure, not_asked
+from envelope_secrets.rotation.failures import TargetUnreachable
+from envelope_secrets.rotation.postgresql_login import check_login
 from envelope_secrets.rotation.postgresql_session import PostgreSqlSession, check_name
 from envelope_secrets.rotation.tls import Tls, TlsMode
 
@@ -22,6 +23,8 @@ __all__ = ["PostgreSql"]
 
 SHORTEST_CONNECT_S = 2
 """The driver counts whole seconds, and makes 2 of 1."""
+
+REPEAT = "let the step be repeated; if it stays so, look for variables of libpq in the environment, like PGSERVICE"
 
 NOWHERE = os.devnull + "/none"
 """A path at which there can be no file, so that none is taken from the home folder."""
@@ -37,7 +40,7 @@ class PostgreSql:
         tls: see `Tls`.
         ca_file: see `Tls`.
         password_policy: by default what RDS takes, without the colon, which files of passwords cannot have.
-        connect_timeout_s: for one login, at most; whole seconds, 2 at least.
+        connect_timeout_s: for one login, at most, of which the driver has the second part: whole seconds, 2 at least.
         statement_timeout_s: for one statement, at most.
 
     Raises:
@@ -62,26 +65,25 @@ class PostgreSql:
     def connect(self, credentials: DatabaseCredentials, *, deadline: Deadline) -> PostgreSqlSession:
         """See `Database.connect`.
 
-        The driver tells of a failed login in the server's language only. So after a failure the login is tried once
-        more, by a few messages of our own, for the server's code; a wrong password is sent twice then.
+        The driver tells of a failed login in the server's language only. So a login by a few messages of our own comes
+        first, for the server's code, and the driver's comes only if that worked: a wrong password is sent once.
         """
         check_credentials(credentials)
         check_name(credentials.username)
         driver = load_driver("psycopg", "postgresql")
         deadline.require(SHORTEST_CONNECT_S, "a login")
-        timeout_s = max(math.floor(deadline.at_most(self.connect_timeout_s)), SHORTEST_CONNECT_S)
         tls = Tls(self.tls, self.ca_file)
-        parameters = _parameters(credentials, tls, timeout_s, driver.pq.version())
-        raw = _connected(driver, parameters)
+        before_s = deadline.left_s
+        check_login(credentials, tls, deadline.at_most(self.connect_timeout_s))
+        deadline.require(SHORTEST_CONNECT_S, "a login")
+        left_s = min(self.connect_timeout_s - (before_s - deadline.left_s), deadline.left_s)
+        timeout_s = max(math.floor(left_s), SHORTEST_CONNECT_S)
+        raw = _connected(driver, _parameters(credentials, tls, timeout_s, driver.pq.version()))
         if raw is None:
-            raise login_failure(credentials, tls, deadline.at_most(self.connect_timeout_s))
-        session = PostgreSqlSession(
+            raise TargetUnreachable("the login worked a moment ago, and the driver's after it failed", hint=REPEAT)
+        return PostgreSqlSession(
             raw, driver, credentials.username, deadline=deadline, statement_timeout_s=self.statement_timeout_s
         )
-        if not raw.pgconn.used_password:
-            session.close()
-            raise not_asked()
-        return session
 
 
 def _connected(driver: Any, parameters: Mapping[str, Any]) -> Any:

@@ -1,7 +1,8 @@
-"""Why a login to PostgreSQL failed: the few messages of a login, sent again by ourselves, for the server's error code.
+"""A login to PostgreSQL by the few messages it takes, before the driver's, for the server's error code.
 
-The driver keeps nothing of it but a text in the server's language. Where the login stands when it fails is known here
-too: a refusal before the server asks for a password has other reasons than one after.
+The driver keeps nothing of a failure but a text in the server's language. Where the login stands when it fails is known
+here too: a refusal before the server asks for a password has other reasons than one after. Because this login is the
+first, and the driver's comes only after it has worked, a wrong password reaches the server once.
 
 Source: PostgreSQL documentation, "Frontend/Backend Protocol"; RFC 5802 and RFC 7677 (SCRAM-SHA-256).
 """
@@ -16,6 +17,7 @@ import socket
 import ssl
 import stringprep
 import struct
+import time
 import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -33,7 +35,7 @@ from envelope_secrets.rotation.failures import (
 from envelope_secrets.rotation.tls import Tls
 from envelope_secrets.value import HidesValue
 
-__all__ = ["login_failure", "not_asked", "prepared_password"]
+__all__ = ["check_login", "prepared_password"]
 
 PROTOCOL = 196_608
 TLS_REQUEST = 80_877_103
@@ -42,7 +44,9 @@ MOST_MESSAGES = 200
 MOST_ITERATIONS = 1_000_000
 
 WORKS = "00000"
-REPEAT = "let the step be repeated; if it stays so, look for variables of libpq in the environment, like PGSERVICE"
+TERMINATE = b"X" + struct.pack("!i", 4)
+"""Without it the server's log tells of a connection that was lost."""
+
 NOT_POSTGRESQL = "the server does not speak as PostgreSQL does"
 
 
@@ -59,17 +63,34 @@ class _Answer:
     is_after_password: bool
 
 
-def login_failure(credentials: DatabaseCredentials, tls: Tls, timeout_s: float) -> TargetError:
-    """The error to raise for a login that has failed; nothing is raised here.
+def check_login(
+    credentials: DatabaseCredentials, tls: Tls, timeout_s: float, *, clock: Callable[[], float] = time.monotonic
+) -> None:
+    """Log in, and end the connection again: one attempt.
 
     Args:
-        timeout_s: for each message.
+        timeout_s: for all messages together.
+        clock: monotonic seconds.
+
+    Raises:
+        TargetError: the login does not work, or works with any password; see `Database.connect` for the subclasses.
     """
+    failure = _failure_of(credentials, tls, timeout_s, clock)
+    if failure is not None:
+        raise failure
+
+
+def _failure_of(
+    credentials: DatabaseCredentials, tls: Tls, timeout_s: float, clock: Callable[[], float]
+) -> TargetError | None:
+    """The error is given, not raised, so that it has no context: that could quote what was sent."""
+    ends_s = clock() + timeout_s
     try:
         with socket.create_connection((credentials.host, credentials.port), timeout_s) as plain:
             if not tls.is_used:
-                return _failure(_login(plain, credentials, is_private=False), tls)
-            with _private(plain, credentials.host, tls) as channel:
+                return _failure(_login(_Channel(plain, ends_s, clock), credentials, is_private=False), tls)
+            with _private(plain, credentials.host, tls) as private:
+                channel = _Channel(private, ends_s, clock)
                 return _failure(_login(channel, credentials, is_private=tls.mode != "require"), tls)
     except TargetError as error:
         return error.with_traceback(None)
@@ -84,12 +105,44 @@ def login_failure(credentials: DatabaseCredentials, tls: Tls, timeout_s: float) 
         return TargetError(NOT_POSTGRESQL)
 
 
-def not_asked() -> TargetError:
-    """For a login that works with any password."""
-    return TargetError(
-        "the server lets this account in without its password, so a login proves nothing",
-        hint="its pg_hba.conf says trust, peer or cert for this account: make it scram-sha-256",
-    )
+@dataclass(frozen=True, slots=True)
+class _Channel:
+    """A connected socket whose every wait ends at the same moment.
+
+    Attributes:
+        ends_s: that moment, by `clock`.
+    """
+
+    connected: socket.socket
+    ends_s: float
+    clock: Callable[[], float]
+
+    def send(self, sent: bytes) -> None:
+        self._wait_no_longer()
+        self.connected.sendall(sent)
+
+    def message(self) -> tuple[bytes, bytes]:
+        """The kind and the body of the next message."""
+        kind, length = struct.unpack("!ci", self._exactly(5))
+        if not 4 <= length <= MOST_MESSAGE_BYTES:
+            raise ValueError(NOT_POSTGRESQL)
+        return kind, self._exactly(length - 4)
+
+    def _exactly(self, count: int) -> bytes:
+        received = b""
+        while len(received) < count:
+            self._wait_no_longer()
+            part = self.connected.recv(count - len(received))
+            if not part:
+                raise ConnectionError
+            received += part
+        return received
+
+    def _wait_no_longer(self) -> None:
+        left_s = self.ends_s - self.clock()
+        if left_s <= 0:
+            raise TimeoutError
+        self.connected.settimeout(left_s)
 
 
 def _private(plain: socket.socket, host: str, tls: Tls) -> ssl.SSLSocket:
@@ -102,10 +155,10 @@ def _private(plain: socket.socket, host: str, tls: Tls) -> ssl.SSLSocket:
     return ssl_context(tls).wrap_socket(plain, server_hostname=host)
 
 
-def _failure(answer: _Answer, tls: Tls) -> TargetError:
+def _failure(answer: _Answer, tls: Tls) -> TargetError | None:
     code = answer.code
-    if code == WORKS and not answer.is_after_password:
-        return not_asked()
+    if code == WORKS:
+        return None if answer.is_after_password else _not_asked()
     if code == "28000" and answer.is_after_password:
         return AccountLocked("the account may not log in (28000)", hint="ALTER ROLE ... LOGIN")
     if code == "28000" and not tls.is_used:
@@ -118,6 +171,13 @@ def _failure(answer: _Answer, tls: Tls) -> TargetError:
     return kind(text, hint=hint)
 
 
+def _not_asked() -> TargetError:
+    return TargetError(
+        "the server lets this account in without its password, so a login proves nothing",
+        hint="its pg_hba.conf says trust, peer or cert for this account: make it scram-sha-256",
+    )
+
+
 _CODES: dict[str, tuple[type[TargetError], str, str]] = {
     "28P01": (
         LoginRefused,
@@ -127,42 +187,25 @@ _CODES: dict[str, tuple[type[TargetError], str, str]] = {
     "28000": (TargetError, "the server has no rule that lets this account in from here (28000)", "see pg_hba.conf"),
     "3D000": (TargetError, "the login works, and the server has no database of the name in the secret", "see dbname"),
     "42501": (PrivilegeMissing, "the login works, and may not connect to the database that the secret names", ""),
-    WORKS: (TargetUnreachable, "the login failed, and worked a moment later", REPEAT),
 }
 
 
-def _login(channel: socket.socket, credentials: DatabaseCredentials, *, is_private: bool) -> _Answer:
+def _login(channel: _Channel, credentials: DatabaseCredentials, *, is_private: bool) -> _Answer:
     """Exchange messages until the server refuses, or is ready."""
     pairs = ("user", credentials.username, "database", credentials.database or "postgres", "")
     startup = struct.pack("!i", PROTOCOL) + b"".join(text.encode() + b"\0" for text in pairs)
-    channel.sendall(struct.pack("!i", len(startup) + 4) + startup)
+    channel.send(struct.pack("!i", len(startup) + 4) + startup)
     proof = _Proof(credentials, is_private)
     for _ in range(MOST_MESSAGES):
-        kind, body = _message(channel)
+        kind, body = channel.message()
         if kind == b"E":
             return _Answer(_code(body), proof.was_asked)
         if kind == b"Z":
+            channel.send(TERMINATE)
             return _Answer(WORKS, proof.was_asked)
         if kind == b"R" and (reply := proof.reply(body)):
-            channel.sendall(b"p" + struct.pack("!i", len(reply) + 4) + reply)
+            channel.send(b"p" + struct.pack("!i", len(reply) + 4) + reply)
     raise ValueError(NOT_POSTGRESQL)
-
-
-def _message(channel: socket.socket) -> tuple[bytes, bytes]:
-    kind, length = struct.unpack("!ci", _exactly(channel, 5))
-    if not 4 <= length <= MOST_MESSAGE_BYTES:
-        raise ValueError(NOT_POSTGRESQL)
-    return kind, _exactly(channel, length - 4)
-
-
-def _exactly(channel: socket.socket, count: int) -> bytes:
-    received = b""
-    while len(received) < count:
-        part = channel.recv(count - len(received))
-        if not part:
-            raise ConnectionError
-        received += part
-    return received
 
 
 def _code(body: bytes) -> str:
