@@ -5,8 +5,9 @@ point and are repeated. Pools replace their connections every second, so that lo
 program without a connector logs in beside them, with what it has just read: what it is refused is what the engine and
 the strategy force upon whoever does without.
 
-The servers are those of the tests: PostgreSQL, MariaDB and Redis, started here on loopback. It needs the environment of
-the tests. Run it by `.venv/bin/python -m benchmarks.rotation_load [ROTATIONS [CLIENTS]]`.
+The servers are those of the tests: PostgreSQL, MariaDB and Redis, started here on loopback, and MySQL where
+``ENVELOPE_MYSQL_FOLDER`` says where it is. It needs the environment of the tests.
+Run it by `.venv/bin/python -m benchmarks.rotation_load [ROTATIONS [CLIENTS]]`.
 """
 
 from __future__ import annotations
@@ -16,14 +17,16 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from benchmarks.contest.report import OtherLoad, print_table, print_target
 from benchmarks.load.accounts import Account, MariaDbAccount, PostgreSqlAccount, RedisAccount
 from benchmarks.load.run import Outcome, run_load
-from envelope_secrets.rotation import AlternatingUsers, DualPassword, SingleUser
+from envelope_secrets.rotation import AlternatingUsers, DualPassword, MySql, SingleUser
 from envelope_secrets.rotation.strategy import Strategy
 from tests.servers.mariadb import running_mariadb
+from tests.servers.mysql import running_mysql
 from tests.servers.postgresql import running_postgresql
 from tests.servers.processes import NoServer
 from tests.servers.redis import running_redis
@@ -51,6 +54,9 @@ PAIRS: Mapping[str, Pair] = {
     "MariaDB, single user": Pair(running_mariadb, MariaDbAccount, SingleUser(), has_window=True),
     "MariaDB, alternating users": Pair(running_mariadb, MariaDbAccount, AlternatingUsers()),
     "MariaDB, dual password": Pair(running_mariadb, MariaDbAccount, DualPassword()),
+    "MySQL, single user": Pair(running_mysql, partial(MariaDbAccount, kind=MySql), SingleUser(), has_window=True),
+    "MySQL, alternating users": Pair(running_mysql, partial(MariaDbAccount, kind=MySql), AlternatingUsers()),
+    "MySQL, dual password": Pair(running_mysql, partial(MariaDbAccount, kind=MySql), DualPassword()),
     "Redis, dual password": Pair(running_redis, RedisAccount, DualPassword()),
 }
 

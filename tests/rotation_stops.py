@@ -1,19 +1,41 @@
-"""A rotation that is stopped before or after each of its calls: of the store and of the target."""
+"""A rotation that dies before or after its calls, of the store and of the target, and is repeated in this process."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any, TypeVar
 
+from envelope_secrets.stages import StagingLabels
 from envelope_secrets.stores.protocol import SecretStore
-from envelope_secrets.testing import Stopped
-from tests.crash_points import SAMPLE
-from tests.thoroughness import TAKES_ALL
+from envelope_secrets.stores.secrets_manager import SecretsManagerStore
+from envelope_secrets.testing import FaultySecretsManager, Stopped
+from tests.bad_ends import problems_of_labels, problems_of_versions
+from tests.crash_points import CrashPoints
+from tests.local_secrets_for_tests import local_store
 
-__all__ = ["STORE_METHODS", "Stops", "every_point", "every_point_after_a_call", "stopping", "stopping_store", "tried"]
+__all__ = [
+    "LOCAL",
+    "SAMPLES",
+    "STORES",
+    "STRICT",
+    "Stops",
+    "repeated",
+    "stopping",
+    "stopping_store",
+    "store_of",
+    "store_problems",
+]
 
 T = TypeVar("T")
 
+STRICT, LOCAL = STORES = ("Secrets Manager", "local store")
+"""Every kind of target is rotated in both: in the strict fake of the service, and in a file."""
+
+SAMPLES = {STRICT: 5, LOCAL: 11}
+"""Where not all is taken, a rotation in such a store dies at each so many-th point."""
+
+MOST_ATTEMPTS = 4
 STORE_METHODS = (
     *("read", "read_many", "describe", "versions", "list", "create", "put", "update", "move_stage"),
     *("delete", "restore", "tag", "untag"),
@@ -21,77 +43,63 @@ STORE_METHODS = (
 
 
 class Stops:
-    """Counts points, two for each call, and stops the process at one of them.
+    """Calls that are points of whichever rotation runs now.
 
     Attributes:
-        passed: the points so far.
-        stop_at: the point to stop at, from 0; None to go on.
-        was_reached: whether there was such a point.
+        points: those of the rotation.
     """
 
     def __init__(self) -> None:
-        self.passed = 0
-        self.stop_at: int | None = None
-        self.was_reached = True
+        self.points = CrashPoints()
 
-    def around(self, call: Callable[..., T]) -> Callable[..., T]:
+    def around(self, call: Callable[..., T], name: str) -> Callable[..., T]:
+        """The same function, with a point before it and one after it."""
+
         def stopped_around(*args: Any, **options: Any) -> T:
-            self._point()
-            result = call(*args, **options)
-            self._point()
-            return result
+            with self.points.around(name):
+                return call(*args, **options)
 
         return stopped_around
-
-    def arm(self, point: int) -> None:
-        """Stop once, at this point from now."""
-        self.passed, self.stop_at, self.was_reached = 0, point, False
-
-    def disarm(self) -> None:
-        """Go on from here without a stop."""
-        self.stop_at = None
-
-    def _point(self) -> None:
-        point = self.passed
-        self.passed += 1
-        if point == self.stop_at:
-            self.stop_at, self.was_reached = None, True
-            raise Stopped
-
-
-def tried(points: int) -> str:
-    """How a run of the tests says how many points of a rotation it has tried."""
-    return f"{points} points, {'all' if TAKES_ALL else f'each {SAMPLE}rd'} tried, 0 bad ends"
-
-
-def every_point(stops: Stops, *, at_least: int) -> Iterator[int]:
-    """All points, or a sample, of what the body of the loop does once it has armed the stops; the last is too many."""
-    yield from _points(stops, at_least, 0, 1)
-
-
-def every_point_after_a_call(stops: Stops, *, at_least: int) -> Iterator[int]:
-    """Half of them: nothing that lasts happens between a call and the next, so before it is the same as after it."""
-    yield from _points(stops, at_least, 1, 2)
-
-
-def _points(stops: Stops, at_least: int, first: int, step: int) -> Iterator[int]:
-    for number in range(0, 10_000, 1 if TAKES_ALL else SAMPLE):
-        yield first + number * step
-        if not stops.was_reached:
-            assert number >= at_least, "so few calls cannot be the whole of it"
-            return
 
 
 def stopping(target: Any, stops: Stops, methods: tuple[str, ...]) -> Any:
     """The same object, with points before and after these methods."""
     made = type("Stopping", (), {})()
     for name in methods:
-        setattr(made, name, stops.around(getattr(target, name)))
+        setattr(made, name, stops.around(getattr(target, name), name))
     return made
 
 
 def stopping_store(store: SecretStore, stops: Stops) -> SecretStore:
     """The same store, with points before and after each of its methods."""
-    made: SecretStore = stopping(store, stops, STORE_METHODS)
+    announces = ("announce",) if hasattr(store, "announce") else ()
+    made: SecretStore = stopping(store, stops, (*STORE_METHODS, *announces))
     assert isinstance(made, SecretStore)
     return made
+
+
+def store_of(kind: str, folder: Path) -> SecretStore:
+    """A store of one of the `STORES`."""
+    if kind == LOCAL:
+        return local_store(folder / "secrets.db")
+    return SecretsManagerStore(FaultySecretsManager().aws(), region="eu-west-1")
+
+
+def repeated(rotation: Callable[[], T], after_death: Callable[[], object] = lambda: None) -> T:
+    """The rotation, again after each death, up to three more times."""
+    for _ in range(MOST_ATTEMPTS - 1):
+        try:
+            return rotation()
+        except Stopped:
+            after_death()
+    return rotation()
+
+
+def store_problems(store: SecretStore, name: str, *, values: int) -> list[str]:
+    """What must not be in a store after a rotation has ended.
+
+    Args:
+        values: how many versions the secret may have: one for the first value and one for each rotation.
+    """
+    labels: StagingLabels = store.describe(name).labels
+    return problems_of_labels(labels) + problems_of_versions(len(store.versions(name, include_deprecated=True)), values)

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-from collections.abc import Callable, Iterator
-from functools import partial
+from collections.abc import Iterator
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -41,17 +40,31 @@ from envelope_secrets.stages import StageMove
 from envelope_secrets.stores.local import LocalSecretStore
 from envelope_secrets.stores.protocol import NewSecret, NewVersion, SecretStore
 from envelope_secrets.stores.secrets_manager import SecretsManagerStore
-from envelope_secrets.testing import FaultySecretsManager, Stopped
+from envelope_secrets.testing import FaultySecretsManager
 from envelope_secrets.value import Secret
 from envelope_secrets.writing import new_secret
+from tests.bad_ends import LEAKED, LOST, NO_LOGIN, problems_of_keys
+from tests.crash_points import CrashPoints, rehearse
 from tests.key_issuer_for_tests import HttpIssuer, KeyIssuer, issuing
 from tests.local_secrets_for_tests import local_store
-from tests.rotation_stops import Stops, every_point, every_point_after_a_call, stopping, stopping_store, tried
+from tests.rotation_stops import (
+    LOCAL,
+    SAMPLES,
+    STORES,
+    Stops,
+    repeated,
+    stopping,
+    stopping_store,
+    store_of,
+    store_problems,
+)
 from tests.thoroughness import POINTS, Recorder
 
 NAME = "prod/api-key"
 SERVICE_METHODS = ("create", "list", "delete", "check")
-T1, T2, T3 = (f"{number:032d}" for number in (1, 2, 3))
+T1, T2, T3, T4 = (f"{number:032d}" for number in (1, 2, 3, 4))
+EACH = {LOCAL: 2}
+"""How many points a kind of store takes the next of; all, if it is not here."""
 
 
 @pytest.fixture(scope="module")
@@ -265,62 +278,91 @@ def test_a_key_that_two_versions_hold_is_kept_for_the_one_with_a_label() -> None
 # --- interrupted and repeated calls ---------------------------------------------------------------------------------
 
 
-def check_end(issuer: KeyIssuer, store: SecretStore, name: str, rotate_again: Callable[[], object], where: str) -> None:
-    """Both keys work; and after one more rotation there are those two and the one that has just lost its label."""
-    assert works(issuer, store, name=name), where
-    assert works(issuer, store, "AWSPREVIOUS", name), where
-    before = id_of(store, "AWSPREVIOUS", name)
-    rotate_again()
-    kept = {id_of(store, name=name), id_of(store, "AWSPREVIOUS", name)}
-    assert kept <= issuer.keys.keys() <= kept | {before}, f"a key leaked: {where}"
+def problems_of_both_keys(issuer: KeyIssuer, store: SecretStore, name: str) -> list[str]:
+    """What is wrong with the keys of the two versions with a label."""
+    found = [] if works(issuer, store, name=name) else [NO_LOGIN]
+    return found + ([] if works(issuer, store, "AWSPREVIOUS", name) else ["AWSPREVIOUS does not log in"])
 
 
-@pytest.mark.parametrize("most_keys", [None, 2])
-def test_a_rotation_stopped_at_any_call_leaves_a_working_key_and_no_leak(
-    issuer: KeyIssuer, service: HttpIssuer, store: LocalSecretStore, most_keys: int | None, record_property: Recorder
+def problems_of_all_keys(issuer: KeyIssuer, store: SecretStore, name: str, *, before: str) -> list[str]:
+    """One more rotation after it, there are those two and the one that has just lost its label."""
+    held = {id_of(store, name=name), id_of(store, "AWSPREVIOUS", name)}
+    return problems_of_both_keys(issuer, store, name) + problems_of_keys(held, issuer.keys.keys(), spare={before})
+
+
+def test_the_judge_sees_keys_that_do_not_work_or_that_leaked(
+    issuer: KeyIssuer, service: HttpIssuer, store: LocalSecretStore
 ) -> None:
-    stops = Stops()
+    with_secret(store, first_value(issuer))
+    rotate(store, NAME, ApiKey(service))
+    assert problems_of_all_keys(issuer, store, NAME, before="") == []
+    spare = issuer.make("lost its label")[1]["id"]
+    assert problems_of_all_keys(issuer, store, NAME, before=spare) == []
+    assert problems_of_all_keys(issuer, store, NAME, before="") == [LEAKED]
+    del issuer.keys[spare], issuer.keys[id_of(store)]
+    assert problems_of_all_keys(issuer, store, NAME, before="") == [NO_LOGIN, LOST]
+
+
+@pytest.mark.parametrize("kind", STORES)
+@pytest.mark.parametrize("most_keys", [None, 2])
+def test_a_rotation_that_dies_at_any_call_leaves_a_working_key_and_no_leak(
+    issuer: KeyIssuer, service: HttpIssuer, tmp_path: Path, kind: str, most_keys: int | None, record_property: Recorder
+) -> None:
+    store, stops, numbers = store_of(kind, tmp_path), Stops(), count(1)
     target = ApiKey(stopping(service, stops, SERVICE_METHODS), most_keys=most_keys)
-    for point in every_point(stops, at_least=30):
+    watched = stopping_store(store, stops)
+
+    def run(points: CrashPoints) -> list[str]:
         KeyIssuer.__init__(issuer, most_keys)
-        name = f"prod/{point}"
+        name, found = f"prod/{next(numbers)}", []
         with_secret(store, first_value(issuer), name)
-        rotate(store, name, target)
-        stops.arm(point)
-        with contextlib.suppress(Stopped):
-            rotate(stopping_store(store, stops), name, target)
-        stops.disarm()
-        assert works(issuer, store, name=name), f"point {point}"
-        labels = store.describe(name).labels
-        begun = labels.holder("AWSPENDING")
-        result = rotate(store, name, target)
-        if begun != labels.holder("AWSCURRENT"):
-            assert result.version_id == begun, "no second pending value"
-        check_end(issuer, store, name, partial(rotate, store, name, target), f"point {point}")
-    record_property(POINTS, f"API key, at most {most_keys}: {tried(point)}")
+        rotate(store, name, target, token=T2)
+
+        def look() -> None:
+            found.extend([] if works(issuer, store, name=name) else [NO_LOGIN])
+
+        stops.points = points
+        repeated(lambda: rotate(watched, name, target, token=T3), look)
+        stops.points = CrashPoints()
+        found.extend(problems_of_both_keys(issuer, store, name) + store_problems(store, name, values=3))
+        before = id_of(store, "AWSPREVIOUS", name)
+        rotate(store, name, target, token=T4)
+        return found + problems_of_all_keys(issuer, store, name, before=before)
+
+    outcome = rehearse(run, each=EACH.get(kind), sample=SAMPLES[kind])
+    record_property(POINTS, f"API key, at most {most_keys}, {kind}: {outcome}")
+    assert outcome.points >= 50
+    assert not outcome.bad
 
 
-def test_a_function_stopped_at_any_call_is_repeated_with_the_same_token(
+def test_a_function_that_dies_at_any_call_is_repeated_with_the_same_token(
     issuer: KeyIssuer, service: HttpIssuer, record_property: Recorder
 ) -> None:
     most_keys = 2
-    stops = Stops()
+    stops, numbers = Stops(), count(1)
     fake = FaultySecretsManager(requires_rotation_token=True)
     store = SecretsManagerStore(fake.aws())
     target = ApiKey(stopping(service, stops, SERVICE_METHODS), most_keys=most_keys)
     handler = rotation_handler(target, store=stopping_store(store, stops))
-    for point in every_point_after_a_call(stops, at_least=20):
+
+    def run(points: CrashPoints) -> list[str]:
         KeyIssuer.__init__(issuer, most_keys)
-        name = f"prod/{point}"
+        name = f"prod/{next(numbers)}"
         with_secret(store, first_value(issuer), name)
-        assert fake.rotate(name, handler).succeeded
-        stops.arm(point)
-        run = fake.rotate(name, handler, token=T3, attempts=4)
-        stops.disarm()
-        assert run.succeeded, (point, run.error)
-        assert store.read(name).version_id == T3
-        check_end(issuer, store, name, partial(fake.rotate, name, handler), f"point {point}")
-    record_property(POINTS, f"API key, by a function: {tried(point)}")
+        assert fake.rotate(name, handler, token=T2).succeeded
+        stops.points = points
+        ended = fake.rotate(name, handler, token=T3, attempts=4)
+        stops.points = CrashPoints()
+        found = [] if ended.succeeded and store.read(name).version_id == T3 else [f"failed: {ended.error}"]
+        found += problems_of_both_keys(issuer, store, name) + store_problems(store, name, values=3)
+        before = id_of(store, "AWSPREVIOUS", name)
+        fake.rotate(name, handler, token=T4)
+        return found + problems_of_all_keys(issuer, store, name, before=before)
+
+    outcome = rehearse(run, sample=5)
+    record_property(POINTS, f"API key, by a function: {outcome}")
+    assert outcome.points >= 50
+    assert not outcome.bad
 
 
 def test_what_an_interrupted_call_has_made_is_removed_once_another_is_stored(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import count
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,10 +19,13 @@ from envelope_secrets.rotation.strategy import Strategy
 from envelope_secrets.stages import AWSPENDING
 from envelope_secrets.testing import Stopped
 from envelope_secrets.value import Secret
-from tests.crash_points import CrashPoints, StoppingService, points_to_die_at
-from tests.database_rotations import RotationWorld
-from tests.fake_databases import Account, FakeServer
-from tests.thoroughness import POINTS, Recorder
+from tests.bad_ends import NO_LOGIN, problems_of_versions
+from tests.crash_points import CrashPoints, Rehearsed, rehearse, with_more
+from tests.database_rotations import GRANTS, RotationWorld, fields
+from tests.fake_databases import Account, FakeDatabase, FakeServer
+from tests.local_rotations import LocalWorld
+from tests.rotation_stops import LOCAL, store_of
+from tests.thoroughness import POINTS, TAKES_ALL, Recorder
 
 STRATEGIES: dict[str, Strategy] = {
     "single user": SingleUser(),
@@ -29,6 +34,9 @@ STRATEGIES: dict[str, Strategy] = {
 }
 CURRENT_ALWAYS_WORKS = ("alternating users", "dual password")
 
+SAMPLE = 5
+"""Where not all is taken, a rotation dies at each fifth point only."""
+
 CHANGES = ("after UpdateSecretVersionStage", "after PutSecretValue", "after set password", "after add password")
 
 
@@ -36,41 +44,40 @@ Ending = Callable[[RotationWorld], list[str]]
 
 
 class Rehearsal:
-    """One strategy: in one service, with another secret and another server for each run."""
+    """One strategy: in another service, with another secret and another server for each run."""
 
     def __init__(self, strategy: Strategy, *, always_works: bool, cleans_up: bool) -> None:
         self.strategy = strategy
         self.always_works = always_works
-        self.service = StoppingService(cleans_up_pending=cleans_up)
-        self.runs = 0
+        self.cleans_up = cleans_up
 
     def world(self, points: CrashPoints) -> RotationWorld:
-        """A world in which nobody is ever locked out, at no point: what is checked after each change."""
-        self.runs += 1
+        """Another secret on another server, which locks accounts and remembers passwords."""
         server = FakeServer(points, locks_after=6, refuses_former=True)
-        world = RotationWorld(
-            self.strategy, points=points, server=server, service=self.service, name=f"prod/db-{self.runs}"
-        )
+        return RotationWorld(self.strategy, points=points, server=server, cleans_up_pending=self.cleans_up)
 
-        def check() -> None:
-            if points.passed[-1] in CHANGES:
-                is_served = world.works() or (not self.always_works and world.works(AWSPENDING))
-                assert is_served, f"nobody can log in {points.passed[-1]}"
+    def ends(self, ending: Ending, *, rotations: int, seconds: int = 1) -> Rehearsed:
+        """What became of these rotations, which died at some or all of their points."""
 
-        points.at_each = check
-        return world
+        def run(points: CrashPoints) -> list[str]:
+            world = self.world(points)
+            moments = moments_without_a_login(world, always_works=self.always_works)
+            return ending(world) + moments
 
-    def bad_ends(self, rotations: Ending, ending: Ending) -> tuple[int, dict[str, list[str]]]:
-        """How many points these rotations have, and what went wrong with `ending` after a death at some of them."""
-        points = CrashPoints()
-        assert not rotations(self.world(points)), "the rotation fails without dying"
-        bad = {}
-        for dies_at in points_to_die_at(len(points.passed)):
-            dying = CrashPoints(dies_at)
-            problems = ending(self.world(dying))
-            if problems:
-                bad[f"{dies_at}, {dying.passed[dies_at]}"] = problems
-        return len(points.passed), bad
+        return rehearse(run, rotations=rotations, seconds=seconds, sample=SAMPLE)
+
+
+def moments_without_a_login(world: RotationWorld, *, always_works: bool) -> list[str]:
+    """A list to which is added each change after which nobody can log in. An error here would be one of the call."""
+    points, found = world.points, list[str]()
+
+    def look() -> None:
+        if points.passed[-1] in CHANGES:
+            is_served = world.works() or (not always_works and world.works(AWSPENDING))
+            found.extend([] if is_served else [f"nobody can log in {points.passed[-1]}"])
+
+    points.at_each = look
+    return found
 
 
 def failures(world: RotationWorld, *numbers: int) -> list[str]:
@@ -79,7 +86,8 @@ def failures(world: RotationWorld, *numbers: int) -> list[str]:
         run = world.rotate(number, attempts=4)
         if not run.succeeded:
             return [f"failed: {[(step.step, step.error) for step in run.steps if step.error]}"]
-        problems = world.problems()
+        problems = world.problems() + problems_of_grants(world.server)
+        problems += problems_of_versions(world.values_stored(), number)
         if problems:
             return problems
     return []
@@ -87,34 +95,66 @@ def failures(world: RotationWorld, *numbers: int) -> list[str]:
 
 def twice(world: RotationWorld) -> list[str]:
     """Two rotations, each repeated up to three times."""
-    return failures(world, 2, 3) or ([] if world.values_stored() == 3 else ["a second pending value"])
-
-
-def once(world: RotationWorld) -> list[str]:
-    """One rotation, repeated up to three times."""
-    return failures(world, 2)
+    return failures(world, 2, 3)
 
 
 def given_up(world: RotationWorld) -> list[str]:
-    """A rotation that is given up where it dies, and another one."""
+    """A rotation that is given up where it dies, and another one, which may die too and is repeated."""
     if not world.rotate(2).succeeded:
         world.cancel()
-    return failures(world, 3)
+        if not world.works():  # which giving up a single user's rotation can do, until the next one
+            world.points.at_each = lambda: None
+    run = world.rotate(3, attempts=4)
+    return world.problems() if run.succeeded else [f"failed: {[step.error for step in run.steps if step.error]}"]
 
 
-@pytest.mark.parametrize(("rotations", "ending"), [(twice, twice), (once, given_up)], ids=["repeated", "given up"])
+@pytest.mark.parametrize("ending", [twice, given_up], ids=["repeated", "given up"])
 @pytest.mark.parametrize("name", STRATEGIES)
-def test_a_rotation_that_dies_anywhere_ends_well(
-    name: str, rotations: Ending, ending: Ending, record_property: Recorder
-) -> None:
+def test_a_rotation_that_dies_anywhere_ends_well(name: str, ending: Ending, record_property: Recorder) -> None:
     rehearsal = Rehearsal(STRATEGIES[name], always_works=name in CURRENT_ALWAYS_WORKS, cleans_up=ending is twice)
-    number, bad = rehearsal.bad_ends(rotations, ending)
-    record_property(
-        POINTS,
-        f"fake, {name}, {ending.__name__}: {number} points, {len(points_to_die_at(number))} tried, {len(bad)} bad ends",
-    )
-    assert number >= 35
-    assert not bad
+    outcome = rehearsal.ends(ending, rotations=2, seconds=2 if ending is twice else 1)
+    record_property(POINTS, f"fake, {name}, {ending.__name__}: {outcome}")
+    assert outcome.points >= 70
+    assert not outcome.bad
+
+
+@pytest.mark.parametrize("name", STRATEGIES)
+def test_a_rotation_in_a_local_store_that_dies_anywhere_ends_well(
+    name: str, tmp_path: Path, record_property: Recorder
+) -> None:
+    strategy, numbers, store = STRATEGIES[name], count(1), store_of(LOCAL, tmp_path)
+
+    def run(points: CrashPoints) -> list[str]:
+        server = FakeServer(points, locks_after=6, refuses_former=True)
+        server.accounts["app"] = Account(("first",), set(GRANTS), requires_tls=True)
+        server.accounts["root"] = Account(("rootpw",), {"all"}, is_admin=True)
+        world = LocalWorld(
+            store,
+            FakeDatabase(server),
+            strategy,
+            points=points,
+            name=f"prod/db-{next(numbers)}",
+            value=fields(),
+            admin_value=fields("root", "rootpw"),
+            with_admin=name != "single user",
+        )
+        found = []
+        for number in (2, 3):
+            found += world.rotated(number) + problems_of_grants(server)
+            current = store.read(world.name).json
+            found += [] if server.accepts(current["username"], current["password"]) else [NO_LOGIN]
+        return found
+
+    outcome = rehearse(run, rotations=2, each=2, sample=3 * SAMPLE)
+    record_property(POINTS, f"fake, {name}, {LOCAL}: {outcome}")
+    assert outcome.points >= 70
+    assert not outcome.bad
+
+
+def problems_of_grants(server: FakeServer) -> list[str]:
+    """Accounts that may not do, or may do more than, what the account could in the beginning."""
+    accounts = {name: account for name, account in server.accounts.items() if not account.is_admin}
+    return [f"{name} is half granted" for name, account in accounts.items() if account.grants != GRANTS]
 
 
 class PasswordFirst:
@@ -148,9 +188,11 @@ class PasswordFirst:
 
 
 def test_the_same_rehearsal_finds_what_is_wrong_with_a_clone_that_gets_its_password_first() -> None:
-    number, bad = Rehearsal(PasswordFirst(), always_works=True, cleans_up=True).bad_ends(once, once)
-    assert number > 35
-    assert {problem for problems in bad.values() for problem in problems} == {"app_clone is half granted"}
+    outcome = Rehearsal(PasswordFirst(), always_works=True, cleans_up=True).ends(
+        lambda world: failures(world, 2), rotations=1
+    )
+    assert outcome.points > 35
+    assert {problem for problems in outcome.bad.values() for problem in problems} == {"app_clone is half granted"}
 
 
 def test_a_point_is_where_a_process_dies() -> None:
@@ -160,3 +202,41 @@ def test_a_point_is_where_a_process_dies() -> None:
     with points.around("y"):
         pass
     assert points.passed == ["before x", "after x", "before y", "after y"]
+
+
+def test_a_process_dies_again_in_what_is_repeated() -> None:
+    points, deaths = CrashPoints(2, 1, 0), []
+    for _ in range(4):
+        try:
+            for name in ("a", "b", "c", "d"):
+                points.point(name)
+        except Stopped as stop:
+            deaths.append(str(stop))
+    assert deaths == points.deaths == ["c", "b", "a"]
+    assert points.passed == ["a", "b", "c", "a", "b", "a", "a", "b", "c", "d"]
+
+
+@pytest.mark.parametrize("left", [1, 7, 23, 29, 60, 77])
+def test_every_point_of_a_repeat_comes_second_and_third(left: int) -> None:
+    chosen = [with_more(first, 0, left) for first in range(4 * left)]
+    assert {deaths[1] for deaths in chosen} == set(range(left))
+    thirds = [deaths[2] for deaths in chosen if len(deaths) == 3]
+    assert len(thirds) == 2 * left
+
+
+def test_all_that_went_wrong_is_told_with_the_points_where_it_died() -> None:
+    def run(points: CrashPoints) -> list[str]:
+        try:
+            points.point("one")
+            points.point("two")
+        except Stopped:
+            return ["bad"]
+        return []
+
+    outcome = rehearse(run, sample=1)
+    assert (outcome.points, outcome.deaths) == (2, (4, 0, 0) if TAKES_ALL else (2, 0, 0))
+    assert outcome.bad["(0,): one"] == ["bad"]
+    assert str(outcome).startswith("2 points, ")
+    assert str(outcome).endswith(f"{len(outcome.bad)} bad ends")
+    with pytest.raises(AssertionError, match="it fails without dying"):
+        rehearse(lambda _: ["always"])

@@ -1,9 +1,10 @@
-"""A rotation of an ElastiCache user that dies at any call, of Secrets Manager or of ElastiCache, ends well."""
+"""A rotation of an ElastiCache user that dies at any call, of the store or of ElastiCache, ends well."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
+from itertools import count
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,80 +12,65 @@ import pytest
 from envelope import Aws
 from envelope.aws.cache_users import CacheUser
 from envelope.errors import AwsError
+from envelope.testing import FakeClock
 from envelope_secrets.rotation import elasticache_user
 from envelope_secrets.rotation.elasticache_user import ElastiCacheUser
 from envelope_secrets.rotation.handler import rotation_handler
-from envelope_secrets.stages import AWSCURRENT, AWSPENDING, AWSPREVIOUS, StagingLabels
+from envelope_secrets.rotation.in_process import rotate
+from envelope_secrets.stages import AWSCURRENT, AWSPENDING, AWSPREVIOUS, StageMove
+from envelope_secrets.stores.protocol import SecretStore
 from envelope_secrets.stores.secrets_manager import SecretsManagerStore
-from tests.crash_points import CrashPoints, StoppingService, points_to_die_at
+from envelope_secrets.writing import new_secret
+from tests.bad_ends import NO_LOGIN
+from tests.crash_points import CrashPoints, StoppingService, rehearse
 from tests.elasticache_for_tests import ARN, USER_ID, USER_NAME, FakeElastiCache
 from tests.fake_secrets_for_tests import token
 from tests.query_api_for_tests import Refused
+from tests.rotation_stops import LOCAL, Stops, repeated, stopping_store, store_of, store_problems
 from tests.thoroughness import POINTS, Recorder
 
 CHANGE_TAKES = 3
-CHANGED = ("after UpdateSecretVersionStage", "after PutSecretValue", "after ModifyUser", "after DescribeUsers")
+CHANGES = ("UpdateSecretVersionStage", "PutSecretValue", "move_stage", "put", "ModifyUser", "DescribeUsers")
+CHANGED = tuple(f"after {name}" for name in CHANGES)
+SAMPLE = 5
+"""Where not all is taken, the rotation dies at each fifth point only."""
 
 
 class World:
-    """A secret, the service that has it, the user, and points at each call of both services."""
+    """A secret, the user, and points at each call of ElastiCache."""
 
-    def __init__(self, service: StoppingService, name: str, points: CrashPoints) -> None:
-        self.service, self.name, self.points = service, name, points
-        service.points = points
+    def __init__(self, store: SecretStore, name: str, points: CrashPoints) -> None:
+        self.store, self.name, self.points = store, name, points
         self.cache = FakeElastiCache()
         self.cache.takes = CHANGE_TAKES
-        self.client: Any = service.fake.client()
-        first = {"username": USER_NAME, "password": "the first password"}
-        self.client.create_secret(Name=name, SecretString=json.dumps(first), ClientRequestToken=token(1))
-        self.handler = rotation_handler(
-            ElastiCacheUser(USER_ID),
-            store=SecretsManagerStore(client_for_region=service.client_for_region, region="eu-west-1"),
-            timeout_s=120,
-            clock=service.fake.clock,
-            sleep=service.fake.clock.advance,
-        )
-        points.at_each = self.check
+        self.moments: list[str] = []
+        with points.nobody_watches():
+            first = {"username": USER_NAME, "password": "the first password"}
+            store.create(new_secret(name, first, token=token(1)))
+        points.at_each = self._look
 
-    def check(self) -> None:
-        if self.points.passed[-1] in CHANGED:
-            assert self.works(AWSCURRENT), f"nobody can log in {self.points.passed[-1]}"
-
-    def works(self, stage: str) -> bool:
-        return self.cache.works(self.password(stage))
+    def _look(self) -> None:
+        """Note the changes after which nobody can log in; an error here would be one of the call."""
+        if self.points.passed[-1] in CHANGED and not self.cache.works(self.password(AWSCURRENT)):
+            self.moments.append(f"nobody can log in {self.points.passed[-1]}")
 
     def password(self, stage: str) -> str:
-        value = json.loads(self.client.get_secret_value(SecretId=self.name, VersionStage=stage)["SecretString"])
-        return str(value["password"])
+        with self.points.nobody_watches():
+            return str(self.store.read(self.name, stage=stage).json["password"])
 
-    @property
-    def labels(self) -> StagingLabels:
-        return StagingLabels.of(self.client.describe_secret(SecretId=self.name)["VersionIdsToStages"])
+    def values(self) -> int:
+        with self.points.nobody_watches():
+            return len(self.store.versions(self.name, include_deprecated=True))
 
-    def rotate(self, number: int, *, attempts: int) -> list[str]:
-        """What is wrong after a rotation that is tried so often."""
-        self.service.fake.clock.advance(60)
-        run = self.service.fake.rotate(self.name, self.handler, token=token(number), attempts=attempts)
-        return self.problems() if run.succeeded else [f"failed: {[step.error for step in run.steps if step.error]}"]
-
-    def problems(self) -> list[str]:
-        found = list(self.labels.problems())
+    def problems(self, *, values: int) -> list[str]:
+        """What is wrong after a rotation has ended."""
         self.cache.finish()
+        with self.points.nobody_watches():
+            found = self.moments + store_problems(self.store, self.name, values=values)
+        found += [] if self.cache.works(self.password(AWSCURRENT)) else [NO_LOGIN]
         if self.cache.passwords != (self.password(AWSPREVIOUS), self.password(AWSCURRENT)):
             found.append("the user has other passwords than those of AWSPREVIOUS and AWSCURRENT")
-        listed = self.client.list_secret_version_ids(SecretId=self.name, IncludeDeprecated=True)["Versions"]
-        if self.labels.holder(AWSPENDING) not in (None, self.labels.holder(AWSCURRENT)):
-            found.append("AWSPENDING is stuck")
-        return found + ([] if len(listed) <= 3 else ["a second pending value"])
-
-    def give_up(self) -> None:
-        self.service.fake.start_again()
-        self.client.cancel_rotate_secret(SecretId=self.name)
-        pending = self.labels.holder(AWSPENDING)
-        if pending is not None:
-            self.client.update_secret_version_stage(
-                SecretId=self.name, VersionStage=AWSPENDING, RemoveFromVersionId=pending
-            )
+        return found
 
 
 def door(world: World) -> Mapping[str, Callable[..., Any]]:
@@ -120,43 +106,95 @@ def door(world: World) -> Mapping[str, Callable[..., Any]]:
     }
 
 
-def repeated(world: World) -> list[str]:
+RotateTo = Callable[[int, int], bool]
+"""Rotates to the version of this number, tried so often; whether that succeeded."""
+
+
+def by_function(service: StoppingService, world: World) -> RotateTo:
+    """As Secrets Manager calls a function."""
+    clock = service.fake.clock
+    target = ElastiCacheUser(USER_ID)
+    handler = rotation_handler(target, store=world.store, timeout_s=120, clock=clock, sleep=clock.advance)
+
+    def rotated(number: int, attempts: int) -> bool:
+        clock.advance(60)
+        return service.fake.rotate(world.name, handler, token=token(number), attempts=attempts).succeeded
+
+    return rotated
+
+
+def in_process(world: World) -> RotateTo:
+    """Without a function, and repeated until it succeeds."""
+    clock, stops, target = FakeClock(), Stops(), ElastiCacheUser(USER_ID)
+    stops.points = world.points
+    watched = stopping_store(world.store, stops)
+
+    def rotated(number: int, _: int) -> bool:
+        repeated(lambda: rotate(watched, world.name, target, token=token(number), clock=clock, sleep=clock.advance))
+        return True
+
+    return rotated
+
+
+def twice(world: World, rotated: RotateTo) -> list[str]:
     """Two rotations, each repeated up to three times."""
-    return world.rotate(2, attempts=4) or world.rotate(3, attempts=4)
+    found = []
+    for number in (2, 3):
+        found += world.problems(values=number) if rotated(number, 4) else ["failed"]
+    return found
 
 
-def given_up(world: World) -> list[str]:
-    """A rotation that is given up where it dies, and another one."""
-    if world.rotate(2, attempts=1):
-        world.give_up()
-    return world.rotate(3, attempts=4)
+def given_up(world: World, rotated: RotateTo) -> list[str]:
+    """A rotation that is given up where it dies, and another one, which may die too and is repeated."""
+    if not rotated(2, 1):
+        give_up(world)
+    stored = world.values()
+    return world.problems(values=stored + 1) if rotated(3, 4) else ["failed"]
 
 
-@pytest.mark.parametrize("ending", [repeated, given_up])
+def give_up(world: World) -> None:
+    """What an operator does."""
+    assert isinstance(world.store, SecretsManagerStore)
+    with world.points.nobody_watches():
+        world.store.cancel_rotation(world.name)
+        pending = world.store.describe(world.name).labels.holder(AWSPENDING)
+        if pending is not None:
+            world.store.move_stage(world.name, StageMove(AWSPENDING, None, pending))
+
+
+def watched_world(store: SecretStore, number: int, points: CrashPoints, monkeypatch: pytest.MonkeyPatch) -> World:
+    world = World(store, f"prod/{number}", points)
+    for function, answer in door(world).items():
+        monkeypatch.setattr(elasticache_user, function, answer)
+    return world
+
+
+@pytest.mark.parametrize("ending", [twice, given_up])
 def test_a_rotation_that_dies_anywhere_ends_well(
-    ending: Callable[[World], list[str]], monkeypatch: pytest.MonkeyPatch, record_property: Recorder
+    ending: Callable[[World, RotateTo], list[str]], monkeypatch: pytest.MonkeyPatch, record_property: Recorder
 ) -> None:
-    service = StoppingService(cleans_up_pending=True)
+    def run(points: CrashPoints) -> list[str]:
+        service = StoppingService(points, cleans_up_pending=True)
+        store = SecretsManagerStore(client_for_region=service.client_for_region, region="eu-west-1")
+        world = watched_world(store, 1, points, monkeypatch)
+        return ending(world, by_function(service, world))
 
-    def world_with(points: CrashPoints, name: str) -> World:
-        world = World(service, name, points)
-        for function, answer in door(world).items():
-            monkeypatch.setattr(elasticache_user, function, answer)
-        return world
+    outcome = rehearse(run, rotations=2, seconds=2, sample=SAMPLE)
+    record_property(POINTS, f"ElastiCache user, {ending.__name__}: {outcome}")
+    assert outcome.points >= 80
+    assert not outcome.bad
 
-    points = CrashPoints()
-    assert not ending(world_with(points, "prod/rehearsal"))
-    bad = {}
-    for dies_at in points_to_die_at(len(points.passed)):
-        dying = CrashPoints(dies_at)
-        problems = ending(world_with(dying, f"prod/{dies_at}"))
-        assert dying.died
-        if problems:
-            bad[f"{dies_at}, {dying.passed[dies_at]}"] = problems
-    tried = len(points_to_die_at(len(points.passed)))
-    record_property(
-        POINTS,
-        f"ElastiCache user, {ending.__name__}: {len(points.passed)} points, {tried} tried, {len(bad)} bad ends",
-    )
-    assert len(points.passed) >= 80
-    assert not bad
+
+def test_a_rotation_in_a_local_store_that_dies_anywhere_ends_well(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, record_property: Recorder
+) -> None:
+    store, numbers = store_of(LOCAL, tmp_path), count(1)
+
+    def run(points: CrashPoints) -> list[str]:
+        world = watched_world(store, next(numbers), points, monkeypatch)
+        return twice(world, in_process(world))
+
+    outcome = rehearse(run, rotations=2, sample=3 * SAMPLE)
+    record_property(POINTS, f"ElastiCache user, {LOCAL}: {outcome}")
+    assert outcome.points >= 80
+    assert not outcome.bad

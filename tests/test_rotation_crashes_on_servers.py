@@ -1,20 +1,22 @@
-"""The same deaths on real servers: before and after every call of AWS, every login and every statement.
+"""The same deaths on real servers: before and after every call of the store, every login and every statement.
 
-Two rotations in a row, the process dies once, anywhere in them, and each is repeated up to three times.
+Two rotations in a row, the process dies up to three times, anywhere in them, and each is repeated.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from itertools import count
+from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 
+from envelope.errors import EnvelopeError
 from envelope_secrets.rotation.alternating_users import AlternatingUsers
 from envelope_secrets.rotation.credentials import parse_credentials
-from envelope_secrets.rotation.database import Database, DatabaseCredentials, DatabaseSession
+from envelope_secrets.rotation.database import Database, DatabaseCredentials
 from envelope_secrets.rotation.deadline import Deadline
 from envelope_secrets.rotation.dual_password import DualPassword
 from envelope_secrets.rotation.mariadb import MariaDb
@@ -24,44 +26,25 @@ from envelope_secrets.rotation.postgresql import PostgreSql
 from envelope_secrets.rotation.postgresql_session import PostgreSqlSession
 from envelope_secrets.rotation.single_user import SingleUser
 from envelope_secrets.rotation.strategy import Strategy
-from envelope_secrets.stages import AWSCURRENT, AWSPENDING
-from envelope_secrets.testing import Stopped
-from tests.crash_points import CrashPoints, StoppingService
-from tests.database_rotations import RotationWorld
+from envelope_secrets.stores.protocol import SecretStore
+from tests.bad_ends import NO_LOGIN, NOT_ALLOWED, problems_of_use
+from tests.crash_points import CrashPoints, rehearse
+from tests.database_crashes import DatabaseCrashes
+from tests.local_rotations import secret_of
+from tests.rotation_stops import LOCAL, STORES, STRICT, Stops, store_of
 from tests.servers.logins import credentials
 from tests.servers.running import RunningServer
-from tests.thoroughness import POINTS, TAKES_ALL, Recorder
+from tests.thoroughness import POINTS, Recorder
 
 pytest_plugins = ["tests.servers.fixtures"]
 
 NUMBERS = count(1)
+STOPS = Stops()
+STORE_EACH = {STRICT: None, LOCAL: 9}
+"""How many points a kind of store takes the next of, where all is taken; all, and more, if None."""
 
-
-@dataclass(frozen=True)
-class StoppingDatabase:
-    """A kind of database, each login and each statement of which is two points."""
-
-    inner: Any
-    points: CrashPoints
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.inner, name)
-
-    def connect(self, login: DatabaseCredentials, *, deadline: Deadline) -> DatabaseSession:
-        self.points.point("before connect")
-        session: DatabaseSession = self.inner.connect(login, deadline=deadline)
-        try:
-            self.points.point("after connect")
-        except Stopped:
-            session.__exit__(None, None, None)  # as the operating system does for a process that is gone
-            raise
-        return session
-
-
-class Current:
-    """The points that statements pass now."""
-
-    points = CrashPoints()
+SAMPLES = {STRICT: 41, LOCAL: 71}
+SINGLE, ALTERNATING, DUAL = SingleUser(), AlternatingUsers(), DualPassword()
 
 
 @pytest.fixture(autouse=True)
@@ -70,7 +53,7 @@ def _statements_are_points(monkeypatch: pytest.MonkeyPatch) -> None:
         inner = getattr(kind, name)
 
         def stopping(self: Any, *args: Any, inner: Callable[..., Any] = inner, **options: Any) -> Any:
-            with Current.points.around(f"statement for {options['what']}"):
+            with STOPS.points.around(f"statement for {options['what']}"):
                 return inner(self, *args, **options)
 
         monkeypatch.setattr(kind, name, stopping)
@@ -85,64 +68,41 @@ def fields_of(server: RunningServer, username: str, password: str, **others: Any
     return {"engine": server.engine, "host": server.host, "port": server.port, **login, **others}
 
 
-class Rehearsal:
-    """One strategy on one server: another account and another secret for each run, in one service."""
+class Accounts:
+    """Accounts of applications on one server, and what they can do."""
 
-    def __init__(
-        self, server: RunningServer, database: Any, strategy: Strategy, make: Callable[[str], list[str]]
-    ) -> None:
+    def __init__(self, server: RunningServer, database: Any, make: Callable[[str], list[str]]) -> None:
         self.server = server
         self.database: Database = database
-        self.strategy = strategy
-        self.make = make
-        self.service = StoppingService()
+        self._make = make
 
-    def run(self, points: CrashPoints) -> list[str]:
-        """Two rotations, each repeated up to three times; what is wrong after one of them."""
+    def add(self) -> dict[str, Any]:
+        """Another account; the fields of its secret."""
         name = f"crash{next(NUMBERS)}"
-        Current.points = CrashPoints()
+        self.execute(*self._make(name))
+        return fields_of(self.server, name, "first password")
+
+    def execute(self, *statements: str) -> None:
+        """As the administrator."""
         with self.database.connect(credentials(self.server), deadline=deadline()) as admin:
-            session: Any = admin
-            for statement in self.make(name):
-                _execute(session, statement)
-        world = RotationWorld(
-            self.strategy,
-            points=points,
-            service=self.service,
-            name=f"prod/{name}",
-            database=lambda _: StoppingDatabase(self.database, points),
-            value=fields_of(self.server, name, "first password"),
-            admin_value=fields_of(self.server, self.server.admin, self.server.password),
-            with_admin=not isinstance(self.strategy, SingleUser),
-        )
-        return self.rotated(world, points, name, 2) or self.rotated(world, points, name, 3)
+            for statement in statements:
+                _execute(admin, statement)
 
-    def rotated(self, world: RotationWorld, points: CrashPoints, name: str, number: int) -> list[str]:
-        """The rotation to the version of this number; what is wrong after it."""
-        Current.points = points
-        run = world.rotate(number, attempts=4)
-        Current.points = CrashPoints()
-        with points.nobody_watches():  # what comes now are calls of the test
-            found = [] if run.succeeded else [f"failed: {[(one.step, one.error) for one in run.steps if one.error]}"]
-            found += [] if world.values_stored() == number else ["a second pending value"]
-            return found + world.labels.problems() + self.problems(world, name)
-
-    def problems(self, world: RotationWorld, name: str) -> list[str]:
-        current = parse_credentials(world.store.read(world.name), self.database)
-        pending = world.labels.holder(AWSPENDING)
-        found = [] if pending in (None, world.labels.holder(AWSCURRENT)) else ["AWSPENDING is stuck"]
-        with self.database.connect(current, deadline=deadline()) as session:
-            session.check_use()
-            _execute(session, self.query)
-        if isinstance(self.strategy, AlternatingUsers):  # the other account, which is the next to be current, too
-            with self.database.connect(credentials(self.server), deadline=deadline()) as admin:
-                found += [f"missing: {missing}" for missing in admin.missing_privileges(f"{name}_clone", name)]
+    def problems(self, value: Mapping[str, Any], name: str, others: tuple[str, ...] = ()) -> list[str]:
+        """What is wrong with the account that this version logs in as, made like the first one of this name."""
+        login = parse_credentials(secret_of(value), self.database)
+        found = problems_of_use(lambda: self._use(login), denied=(EnvelopeError, psycopg.Error))
+        with self.database.connect(credentials(self.server), deadline=deadline()) as admin:
+            for account in {login.username, *others} - {name}:
+                found += [f"half granted: {missing}" for missing in admin.missing_privileges(account, name)]
         return found
 
-    @property
-    def query(self) -> str:
-        is_postgresql = self.server.engine == "postgres"
-        return "SELECT * FROM crash_things" if is_postgresql else "SELECT * FROM crash.things"
+    def _use(self, login: DatabaseCredentials) -> None:
+        things = "public.crash_things" if self.server.engine == "postgres" else "crash.things"
+        with self.database.connect(login, deadline=deadline()) as session:
+            session.check_use()
+            _execute(session, f"INSERT INTO {things} VALUES (1)")  # noqa: S608 - our own
+            _execute(session, f"SELECT count(*) FROM {things}")  # noqa: S608
 
 
 def _execute(session: Any, statement: str) -> None:
@@ -156,7 +116,7 @@ def postgresql_account(name: str) -> list[str]:
     return [
         "CREATE TABLE IF NOT EXISTS crash_things (x int)",
         f"CREATE ROLE {name} LOGIN PASSWORD 'first password'",
-        f"GRANT SELECT ON crash_things TO {name}",
+        f"GRANT SELECT, INSERT ON crash_things TO {name}",
     ]
 
 
@@ -165,7 +125,7 @@ def mariadb_account(name: str) -> list[str]:
         "CREATE DATABASE IF NOT EXISTS crash",
         "CREATE TABLE IF NOT EXISTS crash.things (x int)",
         f"CREATE USER {name}@'%' IDENTIFIED BY 'first password' REQUIRE SSL",
-        f"GRANT SELECT ON crash.* TO {name}@'%'",
+        f"GRANT SELECT, INSERT ON crash.* TO {name}@'%'",
         f"GRANT SELECT, INSERT ON mysql.help_topic TO {name}@'%'",
     ]
 
@@ -175,50 +135,82 @@ def mysql_account(name: str) -> list[str]:
     return [*mariadb_account(name), f"GRANT APPLICATION_PASSWORD_ADMIN ON *.* TO {name}@'%'"]
 
 
-def places_to_die_at(points: CrashPoints) -> list[int]:
-    """Every point; or each sixteenth of those after a call, since nothing that lasts happens before the next."""
-    if TAKES_ALL:
-        return list(range(len(points.passed)))
-    return [number for number, name in enumerate(points.passed) if name.startswith("after")][::16]
+def no_bad_end(accounts: Accounts, strategy: Strategy, kind: str, folder: Path, record_property: Recorder) -> None:
+    server = accounts.server
+    admin = fields_of(server, server.admin, server.password)
+    local = store_of(LOCAL, folder) if kind == LOCAL else None
+    crashes = DatabaseCrashes(accounts.database, strategy, admin, STOPS, local)
+
+    def run(points: CrashPoints) -> list[str]:
+        value = accounts.add()
+        name = value["username"]
+        clones = (f"{name}_clone",) if isinstance(strategy, AlternatingUsers) else ()  # the next to be current, too
+
+        def look(store: SecretStore, secret: str) -> list[str]:
+            return accounts.problems(dict(store.read(secret).json), name, clones)
+
+        return crashes.rotated_twice(points, value, look)
+
+    outcome = rehearse(run, rotations=2, each=STORE_EACH[kind], again_each=4, sample=SAMPLES[kind])
+    record_property(POINTS, f"{type(accounts.database).__name__}, {type(strategy).__name__}, {kind}: {outcome}")
+    assert outcome.points > 80
+    assert not outcome.bad
 
 
-def no_bad_end(rehearsal: Rehearsal, what: str, record_property: Recorder) -> None:
-    points = CrashPoints()
-    assert rehearsal.run(points) == []
-    bad = {}
-    places = places_to_die_at(points)
-    for dies_at in places:
-        dying = CrashPoints(dies_at)
-        problems = rehearsal.run(dying)
-        if problems:
-            bad[f"{dies_at}, {dying.passed[dies_at]}"] = problems
-    record_property(POINTS, f"{what}: {len(points.passed)} points, {len(places)} tried, {len(bad)} bad ends")
-    assert len(points.passed) > 80
-    assert not bad
+def named(value: object) -> str:
+    return value if isinstance(value, str) else type(value).__name__
 
 
-@pytest.mark.parametrize("strategy", [SingleUser(), AlternatingUsers()], ids=lambda one: type(one).__name__)
+@pytest.mark.parametrize("kind", STORES)
+@pytest.mark.parametrize("strategy", [SINGLE, ALTERNATING], ids=named)
 def test_postgresql_has_no_bad_end(
-    strategy: Strategy, postgresql_server: RunningServer, record_property: Recorder
+    strategy: Strategy, kind: str, tmp_path: Path, postgresql_server: RunningServer, record_property: Recorder
 ) -> None:
     database = PostgreSql(ca_file=postgresql_server.ca_file)
-    rehearsal = Rehearsal(postgresql_server, database, strategy, postgresql_account)
-    no_bad_end(rehearsal, f"PostgreSQL, {type(strategy).__name__}", record_property)
+    no_bad_end(Accounts(postgresql_server, database, postgresql_account), strategy, kind, tmp_path, record_property)
 
 
-@pytest.mark.parametrize(
-    "strategy", [SingleUser(), AlternatingUsers(), DualPassword()], ids=lambda one: type(one).__name__
-)
-def test_mariadb_has_no_bad_end(strategy: Strategy, mariadb_server: RunningServer, record_property: Recorder) -> None:
+@pytest.mark.parametrize("kind", STORES)
+@pytest.mark.parametrize("strategy", [SINGLE, ALTERNATING, DUAL], ids=named)
+def test_mariadb_has_no_bad_end(
+    strategy: Strategy, kind: str, tmp_path: Path, mariadb_server: RunningServer, record_property: Recorder
+) -> None:
     database = MariaDb(ca_file=mariadb_server.ca_file)
-    rehearsal = Rehearsal(mariadb_server, database, strategy, mariadb_account)
-    no_bad_end(rehearsal, f"MariaDB, {type(strategy).__name__}", record_property)
+    no_bad_end(Accounts(mariadb_server, database, mariadb_account), strategy, kind, tmp_path, record_property)
 
 
-@pytest.mark.parametrize(
-    "strategy", [SingleUser(), AlternatingUsers(), DualPassword()], ids=lambda one: type(one).__name__
-)
-def test_mysql_has_no_bad_end(strategy: Strategy, mysql_server: RunningServer, record_property: Recorder) -> None:
+@pytest.mark.parametrize("kind", STORES)
+@pytest.mark.parametrize("strategy", [SINGLE, ALTERNATING, DUAL], ids=named)
+def test_mysql_has_no_bad_end(
+    strategy: Strategy, kind: str, tmp_path: Path, mysql_server: RunningServer, record_property: Recorder
+) -> None:
     database = MySql(ca_file=mysql_server.ca_file)
-    rehearsal = Rehearsal(mysql_server, database, strategy, mysql_account)
-    no_bad_end(rehearsal, f"MySQL, {type(strategy).__name__}", record_property)
+    no_bad_end(Accounts(mysql_server, database, mysql_account), strategy, kind, tmp_path, record_property)
+
+
+def test_the_judge_of_servers_sees_what_an_account_cannot_do(postgresql_server: RunningServer) -> None:
+    accounts = Accounts(postgresql_server, PostgreSql(ca_file=postgresql_server.ca_file), postgresql_account)
+    value = accounts.add()
+    name = value["username"]
+    assert accounts.problems(value, name) == []
+    assert accounts.problems({**value, "password": "another"}, name) == [NO_LOGIN]
+    accounts.execute(f"CREATE ROLE {name}_clone LOGIN PASSWORD 'x'", f"GRANT SELECT ON crash_things TO {name}_clone")
+    assert "half granted" in str(accounts.problems(value, name, (f"{name}_clone",)))
+    clone = {**value, "username": f"{name}_clone", "password": "x"}
+    assert accounts.problems(clone, name)[0] == NOT_ALLOWED, "it logs in and reads, and may not write"
+    accounts.execute(f"REVOKE INSERT ON crash_things FROM {name}")
+    assert accounts.problems(value, name) == [NOT_ALLOWED]
+
+
+def test_the_judge_of_servers_sees_what_an_account_of_mariadb_cannot_do(mariadb_server: RunningServer) -> None:
+    accounts = Accounts(mariadb_server, MariaDb(ca_file=mariadb_server.ca_file), mariadb_account)
+    value = accounts.add()
+    name = value["username"]
+    assert accounts.problems(value, name) == []
+    assert accounts.problems({**value, "password": "another"}, name) == [NO_LOGIN]
+    accounts.execute(f"CREATE USER {name}_clone@'%' IDENTIFIED BY 'x'", f"GRANT SELECT ON crash.* TO {name}_clone@'%'")
+    clone = {**value, "username": f"{name}_clone", "password": "x"}
+    assert accounts.problems(clone, name)[0] == NOT_ALLOWED, "it logs in and reads, and may not write"
+    assert "half granted" in str(accounts.problems(value, name, (f"{name}_clone",)))
+    accounts.execute(f"REVOKE INSERT ON crash.* FROM {name}@'%'")
+    assert accounts.problems(value, name) == [NOT_ALLOWED]

@@ -7,6 +7,7 @@ import json
 import logging
 from collections.abc import Callable, Iterator
 from functools import partial
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -27,17 +28,19 @@ from envelope_secrets.rotation.rotator import Rotation
 from envelope_secrets.stages import StageMove
 from envelope_secrets.stores.local import LocalSecretStore
 from envelope_secrets.stores.protocol import NewVersion, SecretStore
-from envelope_secrets.stores.secrets_manager import SecretsManagerStore
-from envelope_secrets.testing import FaultySecretsManager, Stopped
 from envelope_secrets.value import Secret
 from envelope_secrets.writing import new_secret
+from tests.bad_ends import NO_LOGIN, problems_of_keys
+from tests.crash_points import CrashPoints, rehearse
 from tests.iam_for_tests import ADMIN, USER, FakeIam, serving
 from tests.local_secrets_for_tests import local_store
-from tests.rotation_stops import Stops, every_point, stopping_store, tried
+from tests.rotation_stops import LOCAL, SAMPLES, STORES, Stops, repeated, stopping_store, store_of, store_problems
 from tests.thoroughness import POINTS, Recorder
 
 NAME = "prod/iam"
-T1, T2, T3 = (f"{number:032d}" for number in (1, 2, 3))
+T1, T2, T3, T4 = (f"{number:032d}" for number in (1, 2, 3, 4))
+EACH = {LOCAL: 2}
+"""How many points a kind of store takes the next of; all, if it is not here."""
 
 
 @pytest.fixture(scope="module")
@@ -148,42 +151,45 @@ def test_a_secret_part_is_redacted_in_text_and_bytes_also_where_it_was_cut(
 # --- interrupted, late, in the way ----------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def strict() -> SecretStore:
-    """Secrets Manager, as the strict fake has it."""
-    return SecretsManagerStore(FaultySecretsManager().aws(), region="eu-west-1")
-
-
+@pytest.mark.parametrize("kind", STORES)
 @pytest.mark.parametrize("late", [0, 1], ids=["lists are exact", "lists are late"])
-def test_a_rotation_stopped_at_any_call_leaves_a_working_key_and_no_leak(
+def test_a_rotation_that_dies_at_any_call_leaves_a_working_key_and_no_leak(
     iam: FakeIam,
     aws: Aws,
-    strict: SecretStore,
+    tmp_path: Path,
+    kind: str,
     late: int,
     monkeypatch: pytest.MonkeyPatch,
     record_property: Recorder,
 ) -> None:
-    stops = Stops()
+    store, stops, numbers = store_of(kind, tmp_path), Stops(), count(1)
     for function, answered in answers_of(iam).items():
-        monkeypatch.setattr(iam_access_key, function, stops.around(answered))
-    target = IamAccessKey(USER, aws=aws)
-    for point in every_point(stops, at_least=40):
+        monkeypatch.setattr(iam_access_key, function, stops.around(answered, function))
+    target, watched = IamAccessKey(USER, aws=aws), stopping_store(store, stops)
+
+    def run(points: CrashPoints) -> list[str]:
         FakeIam.__init__(iam)
-        name = f"prod/{point}"
-        with_secret(strict, iam, name)
-        rotate(strict, name, target)
-        stops.arm(point)
-        with contextlib.suppress(Stopped):
-            rotate(stopping_store(strict, stops), name, target)
-        stops.disarm()
-        assert works(iam, strict, name), f"point {point}"
-        iam.unlisted = late
-        recovered(partial(rotate, strict, name, target))
-        assert works(iam, strict, name), f"point {point}"
-        rotate(strict, name, target)
-        held = {strict.read(name, stage=stage).json["AccessKeyId"] for stage in ("AWSCURRENT", "AWSPREVIOUS")}
-        assert held == iam.keys.keys(), f"a key leaked at point {point}"
-    record_property(POINTS, f"IAM access key: {tried(point)}")
+        name, found = f"prod/{next(numbers)}", []
+        with_secret(store, iam, name)
+        rotate(store, name, target, token=T2)
+
+        def look() -> None:
+            found.extend([] if works(iam, store, name) else [NO_LOGIN])
+            iam.unlisted = late
+
+        stops.points = points
+        recovered(partial(repeated, partial(rotate, watched, name, target, token=T3), look))
+        stops.points = CrashPoints()
+        look()
+        found.extend(store_problems(store, name, values=3))
+        recovered(partial(rotate, store, name, target, token=T4))
+        held = {store.read(name, stage=stage).json["AccessKeyId"] for stage in ("AWSCURRENT", "AWSPREVIOUS")}
+        return found + problems_of_keys(held, iam.keys.keys())
+
+    outcome = rehearse(run, each=EACH.get(kind), sample=SAMPLES[kind])
+    record_property(POINTS, f"IAM access key, lists are {'late' if late else 'exact'}, {kind}: {outcome}")
+    assert outcome.points >= 70
+    assert not outcome.bad
 
 
 def answers_of(iam: FakeIam) -> dict[str, Callable[..., Any]]:
@@ -210,7 +216,8 @@ def answers_of(iam: FakeIam) -> dict[str, Callable[..., Any]]:
 
 
 def recovered(run: Callable[[], object]) -> None:
-    for _ in range(2):
+    """Repeat what a late list refuses, which it does once after each death."""
+    for _ in range(4):
         with contextlib.suppress(EnvelopeError):
             run()
             return

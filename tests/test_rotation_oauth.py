@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 from collections.abc import Callable, Iterator
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -29,19 +29,19 @@ from envelope_secrets.rotation.oauth_client import OAuthClient
 from envelope_secrets.rotation.rotator import Rotation
 from envelope_secrets.rotation.two_keys import ListedKey, NewKey
 from envelope_secrets.stores.local import LocalSecretStore
-from envelope_secrets.stores.protocol import NewVersion, SecretStore
-from envelope_secrets.stores.secrets_manager import SecretsManagerStore
-from envelope_secrets.testing import FaultySecretsManager, Stopped
+from envelope_secrets.stores.protocol import NewVersion
 from envelope_secrets.value import Secret
 from envelope_secrets.writing import new_secret
+from tests.bad_ends import NO_LOGIN, problems_of_keys
+from tests.crash_points import CrashPoints, rehearse
 from tests.local_secrets_for_tests import local_store
 from tests.oauth_for_tests import ADMIN, CLIENT, FakeOAuth, serving_oauth
-from tests.rotation_stops import Stops, every_point_after_a_call, stopping, stopping_store, tried
+from tests.rotation_stops import SAMPLES, STORES, Stops, repeated, stopping, stopping_store, store_of, store_problems
 from tests.thoroughness import POINTS, Recorder
 
 NAME = "prod/oauth"
 ADMIN_NAME = "prod/oauth-admin"
-T1, T2, T3 = (f"{number:032d}" for number in (1, 2, 3))
+T1, T2, T3, T4 = (f"{number:032d}" for number in (1, 2, 3, 4))
 FIRST = {"client_id": CLIENT, "client_secret": "first: the sécret&", "secret_id": "1", "url": "https://api.example"}
 
 
@@ -255,40 +255,44 @@ def test_a_value_of_the_issuer_that_is_no_object_is_passed_on(url: str, store: L
 # --- interrupted ----------------------------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def strict() -> SecretStore:
-    """Secrets Manager, as the strict fake has it."""
-    return SecretsManagerStore(FaultySecretsManager().aws(), region="eu-west-1")
-
-
-def test_r7_a_rotation_stopped_at_any_call_leaves_a_working_secret_and_no_orphan(
-    url: str, strict: SecretStore, monkeypatch: pytest.MonkeyPatch, record_property: Recorder
+@pytest.mark.parametrize("kind", STORES)
+def test_r7_a_rotation_that_dies_at_any_call_leaves_a_working_secret_and_no_orphan(
+    url: str, kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, record_property: Recorder
 ) -> None:
-    oauth, stops = FakeOAuth(), Stops()
+    oauth, stops, numbers = FakeOAuth(), Stops(), count(1)
+    store = store_of(kind, tmp_path)
 
     def answered(request: HttpRequest, **options: object) -> HttpAnswer:
         status, content = oauth.respond("POST", "/token", _lowered(request), request.body.decode())
         return HttpAnswer(status, json.dumps(content).encode())
 
-    monkeypatch.setattr(oauth_client, "send", stops.around(answered))
-    secrets = stopping(Secrets(oauth), stops, ("create", "list", "delete"))
-    target = client(url, issued_by=secrets)
-    for point in every_point_after_a_call(stops, at_least=12):
+    monkeypatch.setattr(oauth_client, "send", stops.around(answered, "POST /token"))
+    target = client(url, issued_by=stopping(Secrets(oauth), stops, ("create", "list", "delete")))
+    watched = stopping_store(store, stops)
+
+    def run(points: CrashPoints) -> list[str]:
         FakeOAuth.__init__(oauth)
-        name = f"prod/{point}"
-        strict.create(new_secret(name, FIRST, token=T1))
-        rotate(strict, name, target)
-        stops.arm(point)
-        with contextlib.suppress(Stopped):
-            rotate(stopping_store(strict, stops), name, target)
-        stops.disarm()
-        assert oauth.works(strict.read(name).json["client_secret"]), f"point {point}"
-        rotate(strict, name, target)
-        rotate(strict, name, target)
-        held = {strict.read(name, stage=stage).json["secret_id"] for stage in ("AWSCURRENT", "AWSPREVIOUS")}
-        assert held <= oauth.secrets.keys(), f"point {point}"
-        assert len(oauth.secrets) == 3, f"a secret leaked at point {point}"
-    record_property(POINTS, f"OAuth client: {tried(point)}")
+        name, found = f"prod/{next(numbers)}", []
+        store.create(new_secret(name, FIRST, token=T1))
+        rotate(store, name, target, token=T2)
+
+        def look() -> None:
+            found.extend([] if oauth.works(store.read(name).json["client_secret"]) else [NO_LOGIN])
+
+        stops.points = points
+        repeated(lambda: rotate(watched, name, target, token=T3), look)
+        stops.points = CrashPoints()
+        look()
+        found.extend(store_problems(store, name, values=3))
+        before = store.read(name, stage="AWSPREVIOUS").json["secret_id"]
+        rotate(store, name, target, token=T4)
+        held = {store.read(name, stage=stage).json["secret_id"] for stage in ("AWSCURRENT", "AWSPREVIOUS")}
+        return found + problems_of_keys(held, oauth.secrets.keys(), spare={before})
+
+    outcome = rehearse(run, sample=SAMPLES[kind])
+    record_property(POINTS, f"OAuth client, {kind}: {outcome}")
+    assert outcome.points >= 50
+    assert not outcome.bad
 
 
 class Secrets:

@@ -8,10 +8,11 @@ import signal
 import socket
 import ssl
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import count
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -44,11 +45,11 @@ from envelope_secrets.rotation.single_user import SingleUser
 from envelope_secrets.rotation.strategy import Strategy
 from envelope_secrets.stores.local import LocalSecretStore
 from envelope_secrets.stores.protocol import SecretStore
-from envelope_secrets.stores.secrets_manager import SecretsManagerStore
-from envelope_secrets.testing import FaultySecretsManager, Stopped
 from envelope_secrets.writing import new_secret
+from tests.bad_ends import NO_LOGIN, NOT_ALLOWED
+from tests.crash_points import CrashPoints, rehearse
 from tests.local_secrets_for_tests import local_store
-from tests.rotation_stops import Stops, every_point, stopping_store, tried
+from tests.rotation_stops import LOCAL, STORES, Stops, repeated, stopping_store, store_of, store_problems
 from tests.servers.processes import find_binary, free_port, server_folder
 from tests.servers.redis import RunningRedis
 from tests.servers.starting import started
@@ -57,6 +58,9 @@ from tests.thoroughness import POINTS, Recorder
 pytest_plugins = ["tests.servers.fixtures"]
 
 NAME = "prod/redis"
+T2, T3 = (f"{number:032d}" for number in (2, 3))
+EACH, SAMPLE = {LOCAL: 4}, 9
+"""How many points a kind of store takes the next of, and either where not all is taken; all, if it is not here."""
 APP_RULES = ("on", "~app:*", "&events:*", "-@all", "+@read", "+set", "+ping", "(+get ~shared:*)")
 
 
@@ -610,75 +614,92 @@ def test_no_login_fails_while_a_password_rotates(users: Users, store: LocalSecre
     assert store.read(NAME).json["team"] == "payments"
 
 
-Watch = Callable[[str], None]
+def clone_or_user(strategy: Strategy) -> tuple[bool, tuple[str, ...]]:
+    """Whether an administrator rotates with this strategy; the rules of a user who rotates its own password if not."""
+    own = ("+acl|setuser", "+@transaction", "+config|rewrite")
+    return (False, (*APP_RULES, *own)) if isinstance(strategy, SingleUser) else (True, APP_RULES)
 
 
-def rotated_with_stops(users: Users, store: SecretStore, strategy: Strategy, watch: Watch, *, has_admin: bool) -> str:
-    """Stop a rotation at every point, look, and repeat it; say how many points there were."""
-    stops = Stops()
+def problems_of_users(users: Users, store: SecretStore, name: str, username: str) -> list[str]:
+    """What is wrong with the login of AWSCURRENT, and with what it may do."""
+    value = store.read(name).json
+    return [
+        *([] if works(users, store, name) else [NO_LOGIN]),
+        *([] if users.rules(value["username"]) == users.rules(username) else [NOT_ALLOWED]),
+        *([] if may_read_and_write(users, value) else [NOT_ALLOWED]),
+    ]
+
+
+def may_read_and_write(users: Users, value: Mapping[str, Any]) -> bool:
+    """Whether it does what the user could: write its keys, and read them."""
+    login = {"username": value["username"], "password": value["password"], "port": users.running.plain_port}
+    try:
+        with driver.Redis(**login, decode_responses=True) as client:
+            client.set("app:crash", "7")
+            return client.get("app:crash") == "7"
+    except driver.RedisError:
+        return False
+
+
+@pytest.mark.parametrize("kind", STORES)
+@pytest.mark.parametrize("strategy", [DualPassword(), AlternatingUsers(), SingleUser()], ids=lambda s: type(s).__name__)
+def test_a_rotation_that_dies_at_any_point_locks_no_client_out(
+    users: Users, strategy: Strategy, kind: str, tmp_path: Path, record_property: Recorder
+) -> None:
+    store, stops, numbers = store_of(kind, tmp_path), Stops(), count(1)
+    target, watched = plain(persistence="config-file"), stopping_store(store, stops)
+    has_admin, rules = clone_or_user(strategy)
+    prefix = f"{'local' if kind == LOCAL else 'strict'}{type(strategy).__name__.lower()}"
+
+    def run(points: CrashPoints) -> list[str]:
+        number = next(numbers)
+        name, username, found = f"prod/{number}", f"{prefix}{number}", []
+        with_secrets(store, users, name, username, has_admin=has_admin)
+        users.add(username, "first password", *rules)
+
+        def look() -> None:
+            is_served = works(users, store, name) or (not has_admin and works_pending(users, store, name))
+            found.extend([] if is_served else ["nobody can log in"])
+
+        stops.points = points
+        repeated(partial(rotate, watched, name, target, strategy, token=T2), partial(unwatched, stops, look))
+        stops.points = CrashPoints()
+        found.extend(problems_of_users(users, store, name, username) + store_problems(store, name, values=2))
+        rotate(store, name, target, strategy, token=T3)
+        found.extend(problems_of_users(users, store, name, username) + store_problems(store, name, values=3))
+        for each in (username, f"{username}_clone"):
+            users.admin.execute_command("ACL", "DELUSER", each)  # the server writes all of them with each rotation
+        return found
+
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(RedisConnection, "ask", stops.around(RedisConnection.ask))
-        patch.setattr(RedisConnection, "together", stops.around(RedisConnection.together))
-        for point in every_point(stops, at_least=20):
-            name, username = f"prod/{point}", f"user{point}"
-            with_secrets(store, users, name, username, has_admin=has_admin)
-            if not has_admin:
-                users.add(username, "first password", *APP_RULES, "+acl|setuser", "+@transaction", "+config|rewrite")
-            target = plain(persistence="config-file")
-            stops.arm(point)
-            with contextlib.suppress(Stopped):
-                rotate(stopping_store(store, stops), name, target, strategy)
-            stops.disarm()
-            watch(name)
-            begun, current = (store.describe(name).labels.holder(stage) for stage in ("AWSPENDING", "AWSCURRENT"))
-            result = rotate(store, name, target, strategy)
-            if begun not in (None, current):
-                assert result.version_id == begun, "no second pending value"
-            assert works(users, store, name), point
-            value = store.read(name).json
-            rules = users.rules(value["username"])
-            assert rules == users.rules(username), "all privileges"
-            assert store.describe(name).labels.problems() == []
-            rotate(store, name, target, strategy)
-            assert works(users, store, name), f"the rotation after {point}"
-            labels = store.describe(name).labels
-            assert labels.problems() == []
-            assert labels.holder("AWSPENDING") in (None, labels.holder("AWSCURRENT"))
-    return f"Redis, {type(strategy).__name__}: {tried(point)}"
+        for command in ("ask", "together"):
+            patch.setattr(RedisConnection, command, stops.around(getattr(RedisConnection, command), command))
+        outcome = rehearse(run, each=EACH.get(kind), sample=SAMPLE)
+    record_property(POINTS, f"Redis, {type(strategy).__name__}, {kind}: {outcome}")
+    assert outcome.points >= 40
+    assert not outcome.bad
 
 
-@pytest.fixture
-def strict() -> SecretStore:
-    """Secrets Manager, as the strict fake has it."""
-    return SecretsManagerStore(FaultySecretsManager().aws(), region="eu-west-1")
+def test_the_judge_sees_a_user_that_does_not_log_in_or_may_not_do_all(users: Users, store: LocalSecretStore) -> None:
+    with_secrets(store, users, NAME, "judged")
+    assert problems_of_users(users, store, NAME, "judged") == []
+    users.add("judged_model", "x", *APP_RULES, "+del")
+    assert problems_of_users(users, store, NAME, "judged_model") == [NOT_ALLOWED], "other rules"
+    users.admin.execute_command("ACL", "SETUSER", "judged", "-set")
+    assert problems_of_users(users, store, NAME, "judged") == [NOT_ALLOWED], "it logs in and reads, and may not write"
+    users.add("judged", "another")
+    assert NO_LOGIN in problems_of_users(users, store, NAME, "judged")
 
 
-def test_a_dual_password_stopped_at_any_point_never_locks_a_client_out(
-    users: Users, strict: SecretStore, record_property: Recorder
-) -> None:
-    def watch(name: str) -> None:
-        assert works(users, strict, name), name
-
-    record_property(POINTS, rotated_with_stops(users, strict, DualPassword(), watch, has_admin=True))
+def works_pending(users: Users, store: SecretStore, name: str) -> bool:
+    pending = store.describe(name).labels.holder("AWSPENDING")
+    return pending is not None and works(users, store, name, "AWSPENDING")
 
 
-def test_alternating_users_stopped_at_any_point_never_lock_a_client_out(
-    users: Users, strict: SecretStore, record_property: Recorder
-) -> None:
-    def watch(name: str) -> None:
-        assert works(users, strict, name), name
-
-    record_property(POINTS, rotated_with_stops(users, strict, AlternatingUsers(), watch, has_admin=True))
-
-
-def test_a_single_user_stopped_at_any_point_can_log_in_with_one_of_two(
-    users: Users, strict: SecretStore, record_property: Recorder
-) -> None:
-    def watch(name: str) -> None:
-        pending = strict.describe(name).labels.holder("AWSPENDING")
-        assert works(users, strict, name) or (pending and works(users, strict, name, "AWSPENDING")), name
-
-    record_property(POINTS, rotated_with_stops(users, strict, SingleUser(), watch, has_admin=False))
+def unwatched(stops: Stops, look: Callable[[], None]) -> None:
+    """Commands of the test itself are no points."""
+    with stops.points.nobody_watches():
+        look()
 
 
 def test_no_log_shows_a_password(users: Users, store: LocalSecretStore, caplog: pytest.LogCaptureFixture) -> None:

@@ -15,6 +15,7 @@ import redis
 
 from envelope_secrets.rotation.database import Database
 from envelope_secrets.rotation.mariadb import MariaDb
+from envelope_secrets.rotation.mysql import MySql
 from envelope_secrets.rotation.postgresql import PostgreSql
 from envelope_secrets.rotation.redis import Redis
 from tests.servers.redis import RunningRedis
@@ -95,19 +96,32 @@ class PostgreSqlAccount:
 
 @dataclass(slots=True)
 class MariaDbAccount:
-    """See `Account`."""
+    """See `Account`. Of MySQL too, which takes a password over TLS only.
+
+    Attributes:
+        kind: of the server.
+        transport: how drivers connect.
+    """
 
     server: RunningServer
+    kind: type[MariaDb] | type[MySql] = MariaDb
     database: Database = field(init=False)
+    transport: dict[str, Any] = field(init=False)
     name: str = field(default_factory=lambda: f"load{next(_numbers)}")
 
     def __post_init__(self) -> None:
-        self.database = MariaDb(ca_file=self.server.ca_file)
+        self.database = self.kind(ca_file=self.server.ca_file)
+        with_tls = {"ssl": {"ca": self.server.ca_file, "check_hostname": False}}
+        self.transport = with_tls if self.kind is MySql else {"ssl_disabled": True}
 
     def make(self, clients: int) -> None:
         rows = ", ".join(f"({client}, 0)" for client in range(clients))
         admin = pymysql.connect(
-            host="127.0.0.1", port=self.server.port, user=self.server.admin, password=self.server.password
+            host="127.0.0.1",
+            port=self.server.port,
+            user=self.server.admin,
+            password=self.server.password,
+            **self.transport,
         )
         with admin, admin.cursor() as cursor:
             for statement in (
@@ -129,7 +143,7 @@ class MariaDbAccount:
     def accepts(self, fields: Mapping[str, Any]) -> bool:
         login = {"user": fields["username"], **{key: fields[key] for key in ("port", "password")}}
         try:
-            pymysql.connect(host="127.0.0.1", **login, ssl_disabled=True, connect_timeout=LOGIN_TIMEOUT_S).close()
+            pymysql.connect(host="127.0.0.1", **login, **self.transport, connect_timeout=LOGIN_TIMEOUT_S).close()
         except pymysql.OperationalError:
             return False
         return True

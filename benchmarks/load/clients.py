@@ -90,8 +90,8 @@ def _mariadb(account: MariaDbAccount, secrets: SecretsClient, clients: int) -> I
     look = sqlalchemy.text(f"SELECT count FROM {table} WHERE client = :client")  # noqa: S608
     # What is above pool_size is closed when it comes back.
     sizes: dict[str, Any] = {"pool_size": max(clients // 5, 1), "max_overflow": clients, "pool_recycle": LIFETIME_S}
-    arguments = {"host": "127.0.0.1", "ssl_disabled": True, "autocommit": True}
-    database = engine(secrets, SECRET, "mysql+pymysql://127.0.0.1", connect_args={"ssl_disabled": True}, **sizes)
+    arguments = {"host": "127.0.0.1", **account.transport, "autocommit": True}
+    database = engine(secrets, SECRET, "mysql+pymysql://127.0.0.1", connect_args=account.transport, **sizes)
 
     def pooled(client: int) -> int:
         with database.begin() as connection:
