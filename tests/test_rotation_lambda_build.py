@@ -193,3 +193,17 @@ def test_the_command_says_what_it_can_do() -> None:
         [sys.executable, PATH.with_name("build.py"), "--help"], capture_output=True, text=True, check=True
     )
     assert {"--target", "--architecture", "--ca-file", "--with-boto3"} <= set(re.findall(r"--[a-z0-9-]+", done.stdout))
+
+
+# --- what is refused
+
+
+def test_a_missing_file_of_certificates_is_refused_in_one_line_before_anything_is_fetched(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    missing, output = tmp_path / "nope.pem", tmp_path / "function.zip"
+    with pytest.raises(SystemExit) as refused:
+        build.main(["--installed", "--ca-file", str(missing), "--output", str(output)])
+    assert refused.value.code == 2
+    assert capsys.readouterr().err.splitlines()[-1].endswith(f"argument --ca-file: there is no file {missing}")
+    assert not output.exists()

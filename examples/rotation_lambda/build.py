@@ -57,7 +57,10 @@ Fetch = Callable[[Sequence[str], Path], None]
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    options = _parser().parse_args(arguments)
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    if options.ca_file is not None and not options.ca_file.is_file():
+        parser.error(f"argument --ca-file: there is no file {options.ca_file}")
     names = (*PACKAGES[options.target], *(BOTO3 if options.with_boto3 else ()))
 
     def fetch(wanted: Sequence[str], folder: Path) -> None:
