@@ -116,16 +116,20 @@ def test_what_cannot_be_meant_is_usage() -> None:
     assert CANARY not in errors
 
 
-def test_a_terminal_gets_a_value_only_if_that_is_meant() -> None:
+def test_a_terminal_gets_a_value_and_a_warning_unless_it_is_meant() -> None:
     create("prod/db", CANARY)
     create("prod/lines", "one\n", "--keep-newline")
     create("prod/binary", b"\xfe\xff", "--binary")
     asked = on_terminal("get", *LOCAL, "prod/db")
-    assert (asked.status, b"--show if you mean it" in asked.out, CANARY.encode() in asked.out) == (2, True, False)
+    warning, value = asked.out.splitlines()
+    assert (asked.status, value, CANARY.encode() in warning) == (0, CANARY.encode(), False)
+    assert warning.startswith(b"envelope: note: a terminal keeps the value in its scrollback")
+    assert on_terminal("get", *LOCAL, "prod/nothing").out.count(b"scrollback") == 0
     assert on_terminal("get", *LOCAL, "--show", "prod/db").out == f"{CANARY}\n".encode()
     assert on_terminal("get", *LOCAL, "--show", "prod/lines").out == b"one\n"
     assert on_terminal("get", *LOCAL, "--show", "prod/binary").out == b"\xfe\xff"
-    assert on_terminal("get", *LOCAL, "--json", "prod/db").status == 2
+    assert on_terminal("get", *LOCAL, "--json", "prod/db", "prod/lines").out.count(b"value on a terminal") == 1
+    assert on_terminal("get", *LOCAL, "--quiet", "prod/db").out == f"{CANARY}\n".encode()
     assert on_terminal("random", "--length", "8").out.count(b"\n") == 1
 
 

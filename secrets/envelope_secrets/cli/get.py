@@ -17,7 +17,7 @@ from envelope_secrets.cli.failures import reported
 from envelope_secrets.cli.references_given import plain, reference_of, value_of
 from envelope_secrets.cli.said import iso_date, wants_json
 from envelope_secrets.cli.store_options import OFTEN, opened_client, store_options, store_settings_of
-from envelope_secrets.cli.value_output import SHOW_HELP, refuse_to_show, write_value
+from envelope_secrets.cli.value_output import SHOW_HELP, warn_of_terminal, write_value
 from envelope_secrets.cli.wording import reworded
 from envelope_secrets.references import SecretReference
 
@@ -65,12 +65,15 @@ def command(
     references = [reference_of(text, field=field, stage=stage, version_id=version_id) for text in ids]
     if len(references) > 1 and not as_json:
         raise click.UsageError("several values cannot be told apart: give --json, or one ID")
-    refuse_to_show(show=show)
+    report = context.ensure_object(Report)
     with opened_client(context, settings) as client:
         if as_json:
-            context.exit(_write_lines(client, references, context.ensure_object(Report)))
+            warn_of_terminal(report, show=show)
+            context.exit(_write_lines(client, references, report))
         reference = references[0]
-        write_value(value_of(client.get(reference.secret_id, **reference.options()), reference.field))
+        value = value_of(client.get(reference.secret_id, **reference.options()), reference.field)
+        warn_of_terminal(report, show=show)
+        write_value(value)
 
 
 def _write_lines(client: SecretsClient, references: list[SecretReference], report: Report) -> int:

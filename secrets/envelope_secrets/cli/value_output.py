@@ -1,4 +1,4 @@
-"""Values on standard output: exactly, and on a terminal only if that is meant."""
+"""Values on standard output: exactly, and on a terminal with a warning."""
 
 from __future__ import annotations
 
@@ -8,24 +8,19 @@ import sys
 from collections.abc import Iterator
 from io import FileIO
 
-import click
-
+from envelope.cli.report import Report
 from envelope.replacement import translated_os_errors
 
-__all__ = ["SHOW_HELP", "refuse_to_show", "write_value"]
+__all__ = ["SHOW_HELP", "warn_of_terminal", "write_value"]
 
-SHOW_HELP = "Write to a terminal, which keeps it in its scrollback."
+SHOW_HELP = "Write to a terminal without a warning."
 
 
-def refuse_to_show(*, show: bool) -> None:
-    """Refuse a terminal, before anything is read, unless it is meant.
-
-    Raises:
-        click.UsageError: somebody would look at the value, and it would stay in the scrollback.
-    """
+def warn_of_terminal(report: Report, *, show: bool) -> None:
+    """Say once that a terminal keeps what it shows, unless it is meant, or no terminal gets it."""
     if os.isatty(1) and not show:
-        raise click.UsageError(
-            "standard output is a terminal, which keeps what it has shown: use a pipe, or --show if you mean it"
+        report.note(
+            "value on a terminal", "a terminal keeps the value in its scrollback: use a pipe, or --show if you mean it"
         )
 
 
