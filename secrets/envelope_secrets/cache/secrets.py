@@ -340,8 +340,9 @@ def _is_secret(given: object) -> TypeGuard[Secret]:
 def _checked_secret(given: object) -> Secret:
     if _is_secret(given):
         return given
-    kind = "a Secret whose name, ARN or version id is no text" if isinstance(given, Secret) else type(given).__name__
-    raise StoreFailed(f"the store gave no Secret, but a value of type {kind}")
+    if isinstance(given, Secret):
+        raise StoreFailed("the store gave a Secret whose name, ARN or version id is no text")
+    raise StoreFailed(f"the store gave no Secret, but a value of type {type(given).__name__}")
 
 
 def _is_other_than(replacing: Secret | None) -> Callable[[Secret], bool] | None:
