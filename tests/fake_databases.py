@@ -117,6 +117,7 @@ class FakeSession:
     def __init__(self, server: FakeServer, username: str) -> None:
         self.server = server
         self.username = username
+        self.account = server.accounts[username]
 
     def __enter__(self) -> Self:
         return self
@@ -155,6 +156,8 @@ class FakeSession:
 
     def check_use(self) -> None:
         with self.server.statement("select 1"):
+            if self.server.accounts.get(self.username) is not self.account:
+                raise TargetUnreachable("the account of this session was dropped")
             if not self.server.accounts[self.username].grants:
                 raise PrivilegeMissing("the login may do nothing")
 
@@ -192,6 +195,7 @@ class FakeDatabase:
     max_username_characters: int = 63
     password_policy: PasswordPolicy = field(default_factory=PasswordPolicy)
     tls: Any = "verify-full"
+    most_refusals: int = 4
 
     def connect(self, credentials: DatabaseCredentials, *, deadline: Deadline) -> FakeSession:
         deadline.at_most(5.0)

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import logging
 import traceback
-from typing import Any
+from functools import partial
+from typing import Any, Literal
 
 import pytest
 
-from envelope.errors import AwsAccessDenied, AwsUnavailable, InvalidArgument
+from envelope.errors import AwsAccessDenied, AwsUnavailable, EnvelopeError, InvalidArgument
 from envelope.testing import FakeClock
 from envelope_secrets.errors import SecretConflict, SecretDeleted, SecretKeyUnavailable, SecretNotFound
 from envelope_secrets.password import PasswordPolicy
@@ -36,12 +37,13 @@ from envelope_secrets.rotation.rotator import Rotation
 from envelope_secrets.rotation.single_user import SingleUser
 from envelope_secrets.rotation.strategy import Strategy, rotator_of
 from envelope_secrets.rotation.tls import Tls
-from envelope_secrets.stages import AWSCURRENT, AWSPENDING
+from envelope_secrets.rotation_control import RotationControl
+from envelope_secrets.stages import AWSCURRENT, AWSPENDING, StageMove
 from envelope_secrets.stores.secrets_manager import SecretsManagerStore
 from envelope_secrets.testing import LambdaContext
 from tests.database_rotations import ADMIN, RotationWorld, fields
 from tests.fake_databases import Account, FakeDatabase, FakeServer
-from tests.fake_secrets_for_tests import V1, V2
+from tests.fake_secrets_for_tests import V1, V2, token
 
 STRATEGIES = [SingleUser(), AlternatingUsers(), DualPassword()]
 STEPS = ("createSecret", "setSecret", "testSecret", "finishSecret")
@@ -71,6 +73,24 @@ def test_e1_a_throttled_call_fails_its_step_and_the_next_attempt_goes_on(operati
     assert not world.problems()
 
 
+@pytest.mark.parametrize(("step", "operation"), [
+    *[(step, "DescribeSecret") for step in STEPS],
+    *[(step, "GetSecretValue") for step in STEPS],
+    ("createSecret", "PutSecretValue"),
+    ("finishSecret", "UpdateSecretVersionStage"),
+])  # fmt: skip
+def test_e1_calls_that_are_throttled_for_good_fail_the_step_soon(step: str, operation: str) -> None:
+    world = begun()
+    steps(world, *STEPS[: STEPS.index(step)])
+    before, calls = world.clock.now(), world.fake.count()
+    world.fake.fail_next(operation, code="ThrottlingException", times=1_000)
+    with pytest.raises(AwsUnavailable) as caught:
+        world.step(step, 2)
+    assert caught.value.can_retry
+    assert world.clock.now() - before < 5
+    assert world.fake.count() - calls < 10
+
+
 @pytest.mark.parametrize("operation", OPERATIONS)
 def test_e2_a_denied_call_names_the_action_and_is_not_repeated(operation: str) -> None:
     world = RotationWorld(SingleUser())
@@ -79,6 +99,24 @@ def test_e2_a_denied_call_names_the_action_and_is_not_repeated(operation: str) -
     assert isinstance(run.error, AwsAccessDenied)
     assert f"secretsmanager:{operation}" in str(run.error)
     assert [call.error_code for call in world.fake.calls].count("AccessDeniedException") == 1
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_e2_no_password_is_asked_of_the_service_so_nobody_needs_to_allow_it(strategy: Strategy) -> None:
+    world = RotationWorld(strategy)
+    world.fake.deny("GetRandomPassword")
+    assert world.rotate(2).succeeded
+    assert world.fake.count("GetRandomPassword") == 0
+
+
+def test_e2_a_function_that_may_not_be_invoked_is_told_and_nothing_has_changed() -> None:
+    world = RotationWorld(SingleUser())
+    before = world.labels
+    with pytest.raises(AwsAccessDenied) as caught:
+        RotationControl(world.store).configure(world.name, "arn:aws:lambda:eu-west-1:111122223333:function:none")
+    assert "secretsmanager:RotateSecret" in str(caught.value)
+    assert "the policy of the Lambda function has to let secretsmanager.amazonaws.com invoke it" in caught.value.hint
+    assert (world.labels, world.store.describe(world.name).rotation.lambda_arn) == (before, "")
 
 
 @pytest.mark.parametrize(
@@ -162,10 +200,20 @@ def test_e6_nobody_waits_longer_than_the_function_may_run() -> None:
     assert world.clock.now() - before < 1
 
 
-def test_e7_no_way_to_the_service_is_told_as_such() -> None:
+@pytest.mark.parametrize(
+    ("kind", "hint"), [("connection", "check the network, name resolution and the endpoint"), ("timeout", "try again")]
+)
+@pytest.mark.parametrize("operation", ["DescribeSecret", "GetSecretValue", "PutSecretValue"])
+def test_e7_no_way_to_the_service_is_told_as_such(
+    operation: str, kind: Literal["connection", "timeout"], hint: str
+) -> None:
     world = begun()
-    with world.fake.outage(error="connection"), pytest.raises(AwsUnavailable):
+    world.fake.fail_next(operation, error=kind)
+    with pytest.raises(AwsUnavailable, match=f"secretsmanager:{operation} ") as caught:
         world.step("createSecret", 2)
+    assert caught.value.can_retry
+    assert caught.value.hint.startswith(hint)
+    assert world.values_stored() == 1
 
 
 def test_e7_the_store_that_a_handler_makes_itself_gives_up_long_before_the_function_ends(
@@ -189,6 +237,7 @@ def test_e7_its_timeouts_leave_time_for_several_calls() -> None:
     store: Any = handler_module._default_store()
     options = store._calls.aws._options
     assert (options.connect_timeout_s, options.read_timeout_s, options.max_attempts) == (2.0, 4.0, 3)
+    assert options.call_timeout_s == 13.0, "so two calls fit into the 30 seconds of a usual function"
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
@@ -205,6 +254,22 @@ def test_e8_a_server_that_cannot_be_reached_says_nothing_about_passwords(
     assert world.points.passed.count("before connect") == 1
 
 
+@pytest.mark.parametrize("failure", [TargetUnreachable("no route"), TlsFailed("no trust"), TargetError("no such name")])
+def test_e8_a_server_that_goes_away_does_not_say_that_the_pending_password_is_not_in_force(failure: Exception) -> None:
+    world = begun(AlternatingUsers())
+    world.step("createSecret", 2)
+
+    def goes_away() -> None:
+        if world.points.passed[-1] == "after require tls":  # what comes next is the look whether it is in force
+            world.server.failure = failure
+
+    world.points.at_each = goes_away
+    with pytest.raises(type(failure)) as caught:
+        world.step("setSecret", 2)
+    assert caught.value is failure
+    assert "set password" not in world.server.statements
+
+
 @pytest.mark.parametrize("strategy", [SingleUser(), DualPassword(), SingleUser(recover_with_admin=True)])
 def test_e9_a_locked_account_ends_the_probing(strategy: Strategy) -> None:
     world = begun(strategy)
@@ -214,6 +279,57 @@ def test_e9_a_locked_account_ends_the_probing(strategy: Strategy) -> None:
         with pytest.raises(AccountLocked):
             world.step("setSecret", 2)
     assert world.server.logins == [("app", False)] * 3
+
+
+@pytest.mark.parametrize("strategy", [SingleUser(), DualPassword()])
+def test_e9_a_password_that_two_versions_have_is_tried_once(strategy: Strategy) -> None:
+    world = RotationWorld(strategy)
+    world.put(2, fields(password="wrong"))
+    world.put(3, fields(password="wrong"))
+    assert isinstance(world.rotate(4).error, LoginRefused)
+    assert world.server.logins == [("app", False)] * 2  # pending and current
+
+
+@pytest.mark.parametrize(("strategy", "fails"), [(SingleUser(), 0), (DualPassword(), 1), (AlternatingUsers(), 1)])
+def test_e9_a_usual_rotation_fails_to_log_in_at_most_once(strategy: Strategy, fails: int) -> None:
+    """Somebody may watch the failed logins of an account."""
+    world = RotationWorld(strategy)
+    for number in (2, 3):
+        world.server.logins.clear()
+        assert world.rotate(number).succeeded
+    assert [works for _, works in world.server.logins].count(False) == fails
+
+
+@pytest.mark.parametrize("strategy", [SingleUser(), DualPassword()])
+def test_e9_no_more_logins_are_refused_than_the_target_allows(strategy: Strategy) -> None:
+    """The account would lock at the third, and refuse its right password too."""
+    world = RotationWorld(strategy, server=FakeServer(locks_after=3), database=partial(FakeDatabase, most_refusals=2))
+    world.put(2, fields(password="put by an operator"))
+    world.put(3, fields(password="and another"))
+    world.server.accounts["app"].take("set by hand")
+    error = world.rotate(4).error
+    assert isinstance(error, LoginRefused)
+    assert "the next one (previous) was not, because one more refusal could lock the account" in str(error)
+    assert "most_refusals=5 of the target" in error.hint
+    assert world.server.logins == [("app", False)] * 2
+    assert world.server.accepts("app", "set by hand")
+
+
+def test_e9_what_is_newer_than_the_current_version_is_tried_before_what_is_not() -> None:
+    """After a rollback, and after a rotation that was cancelled, the second login succeeds."""
+    world = RotationWorld(SingleUser(), database=partial(FakeDatabase, most_refusals=2))
+    assert world.rotate(2).succeeded
+    world.store.move_stage(world.name, StageMove(AWSCURRENT, V1, V2))
+    world.server.logins.clear()
+    assert world.rotate(3).succeeded
+    assert world.server.logins[:2] == [("app", False), ("app", True)]
+    world.fake.rotate(world.name, lambda event, context: None, token=token(4))
+    for step in STEPS[:2]:
+        world.step(step, 4)
+    world.cancel()
+    world.server.logins.clear()
+    assert world.rotate(5).succeeded
+    assert world.server.logins[:2] == [("app", False), ("app", True)]
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
@@ -308,6 +424,30 @@ def test_e12_no_other_word_is_taken(options: Any, problem: str) -> None:
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
+def test_e12_a_secret_that_asks_for_tls_is_not_rotated_without(strategy: Strategy) -> None:
+    world = RotationWorld(
+        strategy, value={"ssl": True}, database=lambda server: FakeDatabase(server, tls=Tls("disable"))
+    )
+    run = world.rotate(2)
+    assert isinstance(run.error, RotationRefused)
+    assert "asks for TLS, and the rotation is configured to do without" in str(run.error)
+    assert not world.server.logins
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_e12_no_private_connection_ends_it_without_another_attempt(strategy: Strategy) -> None:
+    world = begun(
+        strategy, value={"ssl": False}
+    )  # which a program that could read no TLS has written: it weakens nothing
+    world.step("createSecret", 2)
+    world.server.failure = TlsFailed("no trust")
+    with pytest.raises(TlsFailed):
+        world.step("setSecret", 2)
+    assert world.points.passed.count("before connect") == 1
+    assert not world.server.statements
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
 def test_e13_nothing_is_changed_when_little_time_is_left(strategy: Strategy) -> None:
     world = begun(strategy)
     world.step("createSecret", 2)
@@ -345,8 +485,8 @@ def test_e13_a_deadline_keeps_a_second_back() -> None:
 
 
 def test_e14_the_rotation_token_is_passed_on_and_shown_nowhere(caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.DEBUG, logger="envelope_secrets")
     world = RotationWorld(SingleUser(), requires_rotation_token=True)
+    caplog.set_level(logging.DEBUG)
     events: list[dict[str, str]] = []
 
     def handler(event: dict[str, str], context: Any) -> None:
@@ -358,6 +498,24 @@ def test_e14_the_rotation_token_is_passed_on_and_shown_nowhere(caplog: pytest.Lo
     assert rotation_token not in caplog.text
     assert rotation_token not in repr(RotationEvent.parse(events[0]))
     assert f"createSecret of {world.arn}, version {V2}: a value is made and stored" in caplog.text
+
+
+@pytest.mark.parametrize("code", ["ThrottlingException", "AccessDeniedException", "InvalidParameterException"])
+def test_e14_a_call_that_fails_does_not_show_the_rotation_token(code: str, caplog: pytest.LogCaptureFixture) -> None:
+    world = RotationWorld(SingleUser())
+    caplog.set_level(logging.DEBUG)
+    events: list[dict[str, str]] = []
+
+    def handler(event: dict[str, str], context: Any) -> None:
+        events.append(event)
+        world.handler(event, context)
+
+    world.fake.fail_next("PutSecretValue", code=code)
+    error = world.fake.rotate(world.name, handler, token=V2).error
+    assert isinstance(error, EnvelopeError)
+    shown = "".join(traceback.format_exception(error)) + error.hint + repr(vars(error)) + caplog.text
+    assert "PutSecretValue" in shown
+    assert events[0]["RotationToken"] not in shown
 
 
 GOOD = {"Step": "createSecret", "SecretId": "arn:aws:x", "ClientRequestToken": V2}
@@ -426,8 +584,10 @@ def test_e17_no_value_is_in_a_log_or_an_error(
     )
     value: Any = {"password": CANARY} if trouble != "malformed" else f'{{"password": "{CANARY}"'
     world = RotationWorld(strategy, server=server, value=value)
+    caplog.clear()  # what put the secrets there was another program, which may not have our log filters
     run = world.rotate(2)
     assert run.succeeded is (trouble == "none")
+    assert caplog.text
     pending = "" if trouble == "malformed" else world.value(AWSCURRENT if run.succeeded else AWSPENDING)["password"]
     shown = caplog.text + "".join("".join(traceback.format_exception(step.error)) for step in run.steps if step.error)
     assert CANARY not in shown
@@ -436,12 +596,14 @@ def test_e17_no_value_is_in_a_log_or_an_error(
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
-def test_e18_a_session_that_is_open_goes_on(strategy: Strategy) -> None:
+def test_e18_sessions_that_are_open_go_on(strategy: Strategy) -> None:
     world = RotationWorld(strategy)
-    session = world.server.login(_credentials(world))
-    for number in (2, 3):
+    sessions = []
+    for number in (2, 3, 4):
+        sessions.append(world.server.login(_credentials(world)))
         assert world.rotate(number).succeeded
-        session.check_use()
+        for session in sessions:
+            session.check_use()
 
 
 def _credentials(world: RotationWorld) -> Any:

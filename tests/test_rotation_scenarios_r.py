@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from contextlib import suppress
+from typing import Literal
 
 import pytest
 
@@ -23,6 +24,8 @@ from tests.database_rotations import RotationWorld
 from tests.fake_databases import Account
 from tests.fake_secrets_for_tests import V1, V2, V3, token
 
+STEPS = ("createSecret", "setSecret", "testSecret", "finishSecret")
+
 
 def dies_at(world: RotationWorld, name: str) -> None:
     """Let the process die at the next point of this name."""
@@ -36,37 +39,57 @@ def dies_at(world: RotationWorld, name: str) -> None:
     points.at_each = check
 
 
-@pytest.mark.parametrize(
-    "point", ["before DescribeSecret", "before PutSecretValue", "after PutSecretValue", "after GetSecretValue"]
-)
-def test_r1_after_a_crash_in_create_secret_there_is_one_pending_value(point: str) -> None:
-    world = RotationWorld(SingleUser())
-    dies_at(world, point)
-    run = world.rotate(2, attempts=2)
-    assert [step.step for step in run.steps if step.error] == ["createSecret"]
-    assert run.succeeded
-    assert world.values_stored() == 2
-    assert not world.problems()
+def test_r1_after_a_crash_anywhere_in_create_secret_there_is_one_pending_value_that_was_sent_once() -> None:
+    rehearsal = RotationWorld(SingleUser())
+    rehearsal.fake.rotate(rehearsal.name, lambda event, context: None, token=V2)
+    rehearsal.step("createSecret", 2)
+    for number, name in enumerate(rehearsal.points.passed):
+        world = RotationWorld(SingleUser(), points=CrashPoints(number))
+        run = world.rotate(2, attempts=2)
+        assert [(step.step, type(step.error)) for step in run.steps if step.error] == [("createSecret", Stopped)], name
+        assert run.succeeded
+        assert world.values_stored() == 2
+        assert world.fake.count("PutSecretValue") == 1, f"once stored, no second password is made: {name}"
+        assert not world.problems()
+    assert "after PutSecretValue" in rehearsal.points.passed
 
 
+@pytest.mark.parametrize("is_late", [False, True])
 @pytest.mark.parametrize("kind", ["timeout", "connection"])
-def test_r2_a_put_whose_reply_is_lost_has_stored_the_value_that_is_used(kind: str) -> None:
+def test_r2_a_put_whose_reply_is_lost_has_stored_the_value_that_is_used(
+    kind: Literal["timeout", "connection"], is_late: bool
+) -> None:
     world = RotationWorld(SingleUser())
-    world.fake.lose_replies("PutSecretValue", error=kind)  # type: ignore[arg-type]  # one of two words
-    run = world.rotate(2)
-    assert isinstance(run.error, AwsUnavailable)
+    world.fake.rotate(world.name, lambda event, context: None, token=V2)
+    world.fake.delay_reads(world.name, reads=4 if is_late else 0)
+    world.fake.lose_replies("PutSecretValue", error=kind)
+    with pytest.raises(AwsUnavailable):
+        world.step("createSecret", 2)
+    if is_late:  # this attempt sees the label and no value, so it sends another one with the same token
+        world.step("createSecret", 2)
+    world.fake.delay_reads(world.name)
     stored = world.value(AWSPENDING)
     assert world.rotate(2).succeeded
     assert world.value() == stored
+    puts = [call.error_code for call in world.fake.calls if call.operation == "PutSecretValue"]
+    assert puts == [kind, *["ResourceExistsException"] * is_late]
 
 
-def test_r3_after_a_crash_behind_the_change_set_secret_does_nothing_more() -> None:
-    world = RotationWorld(SingleUser())
-    dies_at(world, "after set password")
+@pytest.mark.parametrize(
+    ("strategy", "change", "refused"),
+    [(SingleUser(), "set password", 1), (DualPassword(), "add password", 0), (AlternatingUsers(), "set password", 0)],
+)
+def test_r3_after_a_crash_behind_the_change_set_secret_does_nothing_more(
+    strategy: Strategy, change: str, refused: int
+) -> None:
+    world = RotationWorld(strategy)
+    dies_at(world, f"after {change}")
     assert not world.rotate(2).succeeded
     world.server.statements.clear()
+    world.server.logins.clear()
     assert world.rotate(2).succeeded
-    assert "set password" not in world.server.statements
+    assert change not in world.server.statements
+    assert [works for _, works in world.server.logins].count(False) == refused, "it counts towards lock-out"
     assert not world.problems()
 
 
@@ -107,7 +130,7 @@ def test_r5_after_the_label_has_moved_every_step_succeeds_without_doing_anything
     world = RotationWorld(SingleUser())
     assert world.rotate(2).succeeded
     value, calls, logins = world.value(), world.fake.count(), len(world.server.logins)
-    for step in ("createSecret", "setSecret", "testSecret", "finishSecret"):
+    for step in STEPS:
         world.step(step, 2)
     assert world.value() == value
     assert len(world.server.logins) == logins
@@ -140,7 +163,7 @@ def test_r8_a_function_that_is_ended_in_set_secret_is_repeated() -> None:
     assert not world.problems()
 
 
-@pytest.mark.parametrize("step", ["createSecret", "setSecret", "testSecret", "finishSecret"])
+@pytest.mark.parametrize("step", STEPS)
 def test_r9_a_step_that_is_delivered_twice_at_once_leaves_one_value_that_works(step: str) -> None:
     world = RotationWorld(SingleUser())
     world.fake.rotate(world.name, lambda event, context: None, token=V2)
@@ -157,7 +180,7 @@ def test_r9_a_step_that_is_delivered_twice_at_once_leaves_one_value_that_works(s
         both.wait()
         deliver(step)
 
-    for name in ("createSecret", "setSecret", "testSecret", "finishSecret"):
+    for name in STEPS:
         if name != step:
             deliver(name)
             continue

@@ -10,7 +10,7 @@ from envelope_secrets.rotation.credentials import parse_credentials
 from envelope_secrets.rotation.database import Database, DatabaseCredentials, DatabaseSession
 from envelope_secrets.rotation.failures import AccountLocked, LoginRefused, RotationRefused
 from envelope_secrets.rotation.hosts import HostCheck
-from envelope_secrets.rotation.probing import Source
+from envelope_secrets.rotation.probing import Candidate, Source
 from envelope_secrets.rotation.rotator import Rotation
 from envelope_secrets.value import HidesValue, Secret
 
@@ -74,16 +74,33 @@ class Accounts(HidesValue):
             raise _other(pending, "another user")
         return accounts
 
-    def candidates(self, source: Source) -> Iterable[DatabaseCredentials]:
-        """What a source has for the user of the current version; versions that do not fit are left out."""
-        if source is Source.PENDING:
-            return (self.pending,)
-        if source is Source.CURRENT:
-            return (self.current,)
-        if source is Source.PREVIOUS:
-            previous = self.rotation.previous()
-            return self._fitting(() if previous is None else (previous,), self.current.username)
-        return self._fitting(self.rotation.orphans(), self.current.username)
+    def likeliest_first(self) -> Iterator[Candidate]:
+        """What may log in as the current user where an account has one password.
+
+        The current version does, unless a rotation was interrupted, cancelled or rolled back: what is newer than the
+        current version then has the password that is in force. Versions that do not fit are left out.
+        """
+        yield Source.CURRENT, self.current
+        previous = self.rotation.previous()
+        older = [] if previous is None else [previous]
+        is_rolled_back = previous is not None and _is_newer(previous, self.rotation.current)
+        if is_rolled_back:
+            yield from self._of(Source.PREVIOUS, older)
+        yield from self._of(Source.ORPHAN, self.rotation.orphans())
+        yield Source.PENDING, self.pending
+        yield from self._of(Source.PREVIOUS, older)
+
+    def pending_first(self) -> Iterator[Candidate]:
+        """What may log in as the current user where an account has two: the current version may work either way."""
+        yield Source.PENDING, self.pending
+        yield Source.CURRENT, self.current
+        previous = self.rotation.previous()
+        yield from self._of(Source.PREVIOUS, [] if previous is None else [previous])
+        yield from self._of(Source.ORPHAN, self.rotation.orphans())
+
+    def _of(self, source: Source, secrets: Iterable[Secret]) -> Iterator[Candidate]:
+        for credentials in self._fitting(secrets, self.current.username):
+            yield source, credentials
 
     def earlier(self, username: str) -> Iterator[DatabaseCredentials]:
         """What the previous version and those of cancelled rotations have for a user, read when it is needed."""
@@ -99,6 +116,12 @@ class Accounts(HidesValue):
                 continue
             if found.username == username and self.same_host(found, self.current):
                 yield found
+
+
+def _is_newer(one: Secret, other: Secret | None) -> bool:
+    """Whether it is known to be: not every store tells when a version was made."""
+    made = (one.created, None if other is None else other.created)
+    return made[0] is not None and made[1] is not None and made[0] > made[1]
 
 
 def current_credentials(rotation: Rotation, database: Database) -> DatabaseCredentials:

@@ -88,6 +88,8 @@ class KeepsTwoPasswords(Protocol):
 class Database(Protocol):
     """A kind of database server, with options like TLS. Immutable and safe for threads.
 
+    It may also have a number ``most_refusals``, see `refusals_of`.
+
     Attributes:
         engines: values of the secret's field ``engine`` that mean this kind of server.
         default_port: where the secret has none.
@@ -117,3 +119,12 @@ class Database(Protocol):
             OutOfTime: no time is left.
         """
         ...
+
+
+DEFAULT_REFUSALS = 4
+MOST_REFUSALS = 100
+
+
+def refusals_of(database: object) -> int:
+    """How many refused logins of one account a step may cause: the target's ``most_refusals``, 4 if it has none."""
+    return int(getattr(database, "most_refusals", DEFAULT_REFUSALS))

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from envelope.arguments import check_seconds
+from envelope.arguments import check_count, check_seconds
 from envelope.errors import InvalidArgument
 from envelope_secrets.password import PasswordPolicy
-from envelope_secrets.rotation.database import DatabaseCredentials
+from envelope_secrets.rotation.database import MOST_REFUSALS, DatabaseCredentials
 from envelope_secrets.rotation.failures import LoginRefused, PasswordRefused, TargetUnreachable
 
 __all__ = ["check_credentials", "check_new_password", "check_options", "check_two_names"]
 
 
-def check_options(policy: object, connect_timeout_s: object, statement_timeout_s: object) -> None:
+def check_options(
+    policy: object, connect_timeout_s: object, statement_timeout_s: object, most_refusals: object
+) -> None:
     """Check what every kind of database is made with.
 
     Raises:
@@ -21,6 +23,7 @@ def check_options(policy: object, connect_timeout_s: object, statement_timeout_s
         raise InvalidArgument(f"password_policy must be a PasswordPolicy, not {type(policy).__name__}")
     check_seconds("connect_timeout_s", connect_timeout_s)
     check_seconds("statement_timeout_s", statement_timeout_s)
+    check_count("most_refusals", most_refusals, 1, MOST_REFUSALS)
 
 
 def check_credentials(credentials: DatabaseCredentials) -> None:

@@ -68,7 +68,7 @@ class _DualPasswordRotator:
 
     def apply(self, rotation: Rotation, pending: Secret) -> None:
         accounts = self._accounts(rotation, pending)
-        login = find_login(self.database, accounts.candidates, rotation.deadline)
+        login = find_login(self.database, accounts.pending_first(), rotation.deadline)
         with login.session:
             if login.source is not Source.PENDING and not accounts.current.admin_secret_id:
                 self._add(login.session, accounts, login)

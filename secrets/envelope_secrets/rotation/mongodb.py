@@ -48,6 +48,7 @@ class MongoDb:
         password_policy: by default what RDS takes for DocumentDB, without what a connection string must escape.
         connect_timeout_s: to find the primary and log in, at most.
         statement_timeout_s: for one command, at most.
+        most_refusals: so many refused logins of one account in one step, 1 to 100.
 
     Raises:
         InvalidArgument: an option of the wrong type or range.
@@ -62,6 +63,7 @@ class MongoDb:
     )
     connect_timeout_s: float = 5.0
     statement_timeout_s: float = 10.0
+    most_refusals: int = 4
 
     engines: ClassVar[frozenset[str]] = frozenset({"mongo", "mongodb", "documentdb"})
     default_port: ClassVar[int] = 27017
@@ -70,7 +72,7 @@ class MongoDb:
 
     def __post_init__(self) -> None:
         Tls(self.tls, self.ca_file)
-        check_options(self.password_policy, self.connect_timeout_s, self.statement_timeout_s)
+        check_options(self.password_policy, self.connect_timeout_s, self.statement_timeout_s, self.most_refusals)
         check_flag("direct_connection", self.direct_connection)
         if not _is_database(self.auth_database):
             raise InvalidArgument(

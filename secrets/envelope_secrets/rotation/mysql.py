@@ -64,6 +64,8 @@ class MySql:
         password_policy: by default what RDS takes.
         connect_timeout_s: for one login, at most.
         statement_timeout_s: for one statement, at most.
+        most_refusals: so many refused logins of one account in one step, 1 to 100: an account with
+            ``FAILED_LOGIN_ATTEMPTS 3`` is locked by the third, and then refuses the right password too.
 
     Raises:
         InvalidArgument: an option of the wrong type or range.
@@ -74,6 +76,7 @@ class MySql:
     password_policy: PasswordPolicy = field(default_factory=lambda: PasswordPolicy(exclude="/@\"'\\"))
     connect_timeout_s: float = 5.0
     statement_timeout_s: float = 10.0
+    most_refusals: int = 2
 
     engines: ClassVar[frozenset[str]] = frozenset({"mysql", "aurora-mysql"})
     default_port: ClassVar[int] = 3306
@@ -81,7 +84,7 @@ class MySql:
 
     def __post_init__(self) -> None:
         Tls(self.tls, self.ca_file)
-        check_options(self.password_policy, self.connect_timeout_s, self.statement_timeout_s)
+        check_options(self.password_policy, self.connect_timeout_s, self.statement_timeout_s, self.most_refusals)
 
     def connect(self, credentials: DatabaseCredentials, *, deadline: Deadline) -> MySqlSession:
         """See `Database.connect`."""

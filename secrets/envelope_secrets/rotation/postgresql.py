@@ -42,6 +42,7 @@ class PostgreSql:
         password_policy: by default what RDS takes, without the colon, which files of passwords cannot have.
         connect_timeout_s: for one login, at most, of which the driver has the second part: whole seconds, 2 at least.
         statement_timeout_s: for one statement, at most.
+        most_refusals: so many refused logins of one account in one step, 1 to 100. The server itself locks none.
 
     Raises:
         InvalidArgument: an option of the wrong type or range.
@@ -52,6 +53,7 @@ class PostgreSql:
     password_policy: PasswordPolicy = field(default_factory=lambda: PasswordPolicy(exclude=":/@\"'\\"))
     connect_timeout_s: float = 5.0
     statement_timeout_s: float = 10.0
+    most_refusals: int = 4
 
     engines: ClassVar[frozenset[str]] = frozenset({"postgres", "aurora-postgresql"})
     default_port: ClassVar[int] = 5432
@@ -60,7 +62,7 @@ class PostgreSql:
 
     def __post_init__(self) -> None:
         Tls(self.tls, self.ca_file)
-        check_options(self.password_policy, self.connect_timeout_s, self.statement_timeout_s)
+        check_options(self.password_policy, self.connect_timeout_s, self.statement_timeout_s, self.most_refusals)
 
     def connect(self, credentials: DatabaseCredentials, *, deadline: Deadline) -> PostgreSqlSession:
         """See `Database.connect`.

@@ -1,16 +1,18 @@
-"""Which credentials a rotation tries when it does not know which ones the server knows, in which order, and when not.
+"""Which credentials a rotation tries when it does not know which ones the server knows, and when it stops.
 
-Each attempt that fails counts on the server: some lock an account after three. So there are few, each password is tried
-once, and the first answer that more attempts would not change ends it.
+Each attempt that fails counts on the server: some lock an account after three, and then refuse the right password too.
+So there are few, the likeliest first, each password is tried once, and the first answer that more attempts would not
+change ends it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum
+from typing import TypeAlias
 
-from envelope_secrets.rotation.database import Database, DatabaseCredentials, DatabaseSession
+from envelope_secrets.rotation.database import Database, DatabaseCredentials, DatabaseSession, refusals_of
 from envelope_secrets.rotation.deadline import Deadline
 from envelope_secrets.rotation.failures import (
     AccountLocked,
@@ -22,7 +24,7 @@ from envelope_secrets.rotation.failures import (
     TlsFailed,
 )
 
-__all__ = ["ORDER", "TRIES_OTHERS", "Candidates", "Login", "Source", "find_login", "tries_others"]
+__all__ = ["TRIES_OTHERS", "Candidate", "Login", "Source", "find_login", "tries_others"]
 
 
 class Source(Enum):
@@ -33,9 +35,6 @@ class Source(Enum):
     PREVIOUS = "previous"
     ORPHAN = "left by a cancelled rotation"
 
-
-ORDER = (Source.PENDING, Source.CURRENT, Source.PREVIOUS, Source.ORPHAN)
-"""The likeliest after an interruption first; what costs another read of the secret last."""
 
 TRIES_OTHERS: Mapping[type[TargetError | OutOfTime], bool] = {
     LoginRefused: True,
@@ -48,8 +47,7 @@ TRIES_OTHERS: Mapping[type[TargetError | OutOfTime], bool] = {
 }
 """Whether other credentials are tried after an attempt that ended so."""
 
-Candidates = Callable[[Source], Iterable[DatabaseCredentials]]
-"""The credentials of one source, read when they are needed."""
+Candidate: TypeAlias = tuple[Source, DatabaseCredentials]
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,32 +64,44 @@ def tries_others(error: LoginRefused) -> bool:
     return next(TRIES_OTHERS[kind] for kind in type(error).__mro__ if kind in TRIES_OTHERS)
 
 
-def find_login(database: Database, candidates: Candidates, deadline: Deadline) -> Login:
+def find_login(database: Database, candidates: Iterable[Candidate], deadline: Deadline) -> Login:
     """Log in with the first credentials that work.
 
+    Args:
+        candidates: the likeliest first; the next one is asked for only when it is needed.
+
     Raises:
-        LoginRefused: none works.
+        LoginRefused: none works, of as many as may be tried.
         TargetError: an answer that makes further attempts useless or harmful.
         OutOfTime: no time is left.
     """
-    tried: list[DatabaseCredentials] = []
+    refused: list[str] = []
     asked: list[str] = []
-    for source, credentials in _in_turn(candidates):
-        if any(credentials.password == one.password for one in tried):
+    for source, credentials in candidates:
+        if credentials.password in refused:
             continue
-        tried.append(credentials)
-        asked.append(source.value)
+        if len(refused) == refusals_of(database):
+            raise _too_many(asked, source)
         session = _session(database, credentials, deadline)
         if session is not None:
             return Login(source, credentials, session)
-    for credentials in candidates(Source.PENDING):  # another delivery of the event may have set it meanwhile
-        session = _session(database, credentials, deadline)
-        if session is not None:
-            return Login(Source.PENDING, credentials, session)
-    raise LoginRefused(
-        f"the server accepts none of the passwords that were tried: {', '.join(asked)}",
-        hint="set the password of the account by hand to that of AWSCURRENT, or let an administrator's secret do it: "
-        "SingleUser(recover_with_admin=True)",
+        refused.append(credentials.password)
+        asked.append(source.value)
+    raise LoginRefused(f"the server accepts none of the passwords that were tried: {', '.join(asked)}", hint=_BY_HAND)
+
+
+_BY_HAND = (
+    "set the password of the account by hand to that of AWSCURRENT, or let an administrator's secret do it: "
+    "SingleUser(recover_with_admin=True)"
+)
+
+
+def _too_many(asked: Iterable[str], following: Source) -> LoginRefused:
+    tried = ", ".join(asked)
+    return LoginRefused(
+        f"the server accepts none of the passwords that were tried: {tried}; the next one ({following.value}) was not, "
+        "because one more refusal could lock the account",
+        hint=f"where the account takes it, allow more: most_refusals=5 of the target; or {_BY_HAND}",
     )
 
 
@@ -103,9 +113,3 @@ def _session(database: Database, credentials: DatabaseCredentials, deadline: Dea
         if not tries_others(error):
             raise
     return None
-
-
-def _in_turn(candidates: Candidates) -> Iterator[tuple[Source, DatabaseCredentials]]:
-    for source in ORDER:
-        for credentials in candidates(source):
-            yield source, credentials

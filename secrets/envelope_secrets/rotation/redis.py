@@ -49,6 +49,7 @@ class Redis:
         probe: a command that the application's user may use, and that changes nothing; testSecret tries it.
         connect_timeout_s: for a connection, at most; what follows it until the login is done is timed as commands are.
         statement_timeout_s: for one command, at most.
+        most_refusals: so many refused logins of one account in one step, 1 to 100. The server itself locks none.
 
     Raises:
         InvalidArgument: an option of the wrong type or range.
@@ -63,6 +64,7 @@ class Redis:
     probe: tuple[str, ...] = ("PING",)
     connect_timeout_s: float = 5.0
     statement_timeout_s: float = 5.0
+    most_refusals: int = 4
 
     engines: ClassVar[frozenset[str]] = frozenset({"redis", "valkey"})
     default_port: ClassVar[int] = 6379
@@ -70,7 +72,7 @@ class Redis:
 
     def __post_init__(self) -> None:
         Tls(self.tls, self.ca_file)
-        check_options(self.password_policy, self.connect_timeout_s, self.statement_timeout_s)
+        check_options(self.password_policy, self.connect_timeout_s, self.statement_timeout_s, self.most_refusals)
         persistence: object = self.persistence
         if persistence not in get_args(RedisPersistence):
             raise InvalidArgument(f"persistence must be one of {', '.join(get_args(RedisPersistence))}")

@@ -85,7 +85,7 @@ class _SingleUserRotator:
     def _session(self, accounts: Accounts) -> DatabaseSession | None:
         """A session that can set the password; None if the pending one is in force."""
         try:
-            login = find_login(self.database, accounts.candidates, accounts.rotation.deadline)
+            login = find_login(self.database, accounts.likeliest_first(), accounts.rotation.deadline)
         except AccountLocked:
             raise
         except LoginRefused:

@@ -15,7 +15,7 @@ from envelope_secrets.rotation.accounts import check_names_admin
 from envelope_secrets.rotation.alternating_users import AlternatingUsers
 from envelope_secrets.rotation.api_key import ApiKey
 from envelope_secrets.rotation.credentials import parse_credentials
-from envelope_secrets.rotation.database import Database
+from envelope_secrets.rotation.database import MOST_REFUSALS, Database, refusals_of
 from envelope_secrets.rotation.deadline import Deadline
 from envelope_secrets.rotation.diagnosis import (
     ACTIONS,
@@ -55,9 +55,6 @@ DEFAULT_TIMEOUT_S = 60.0
 DEFAULT_MIN_AGE_S = 900.0
 """An invocation of a function lasts no longer (AWS Lambda, "Quotas")."""
 
-DEFAULT_REFUSALS = 4
-MOST_REFUSALS = 100
-
 Now = Callable[[], datetime]
 
 
@@ -67,7 +64,7 @@ def rotation_status(
     target: object,
     strategy: Strategy | None = None,
     *,
-    most_refusals: int = DEFAULT_REFUSALS,
+    most_refusals: int | None = None,
     min_age_s: float = DEFAULT_MIN_AGE_S,
     timeout_s: float = DEFAULT_TIMEOUT_S,
     clock: Callable[[], float] = time.monotonic,
@@ -83,7 +80,8 @@ def rotation_status(
     Args:
         secret_id: a name or an ARN.
         target, strategy, clock, sleep: as of `rotate`.
-        most_refusals: so many logins that are refused, at most; 1 to 100. Some servers lock an account after three.
+        most_refusals: so many logins that are refused, at most, 1 to 100: some servers lock an account after three. By
+            default the target's own ``most_refusals``.
         min_age_s: a pending version that is younger, in seconds, may be of a rotation that runs; its label stays.
         timeout_s: for all of it.
         now: the time of day, with its time zone.
@@ -95,7 +93,8 @@ def rotation_status(
     rotator = rotator_of(target, strategy)
     for name, function in (("clock", clock), ("sleep", sleep), ("now", now)):
         check_function(name, function)
-    most = check_count("most_refusals", most_refusals, 1, MOST_REFUSALS)
+    most = refusals_of(target) if most_refusals is None else most_refusals
+    check_count("most_refusals", most, 1, MOST_REFUSALS)
     age_s = _check_age(min_age_s)
     deadline = Deadline(check_seconds("timeout_s", timeout_s), clock=clock, sleep=sleep)
     store = check_store(store)
