@@ -32,6 +32,8 @@ class Peer:
 
     client: Any
     there: Any = None
+    kms: Any = None
+    runs_rotations: Callable[[], object] = lambda: None
     name: str = field(default_factory=lambda: f"story-{next(_numbers)}/db")
 
     def create(self, **options: Any) -> Any:
@@ -63,9 +65,9 @@ Story = Callable[[Peer], Any]
 
 
 @cache
-def moto_client(region: str) -> Any:
+def moto_client(region: str, service: Any = "secretsmanager") -> Any:
     return boto3.session.Session().client(
-        "secretsmanager",
+        service,
         region_name=region,
         endpoint_url=moto_url(),
         aws_access_key_id="made-up",
@@ -75,21 +77,40 @@ def moto_client(region: str) -> Any:
 
 
 @cache
+def fake_kms() -> FakeKms:
+    return FakeKms()
+
+
+@cache
 def fake() -> FaultySecretsManager:
-    kms = FakeKms()
+    kms = fake_kms()
     fake = FaultySecretsManager(kms=kms, clock=kms.clock)
-    fake.register_function(FUNCTION, lambda event, context: None)
+    fake.register_function(FUNCTION, lambda event, context: invocations.append(seen_by(fake, event)))
     return fake
+
+
+invocations: list[tuple[str, str, bool]] = []
+"""Of the function of the fake: the secret, the step, and whether its version had AWSPENDING then."""
+
+
+def seen_by(fake: FaultySecretsManager, event: dict[str, str]) -> tuple[str, str, bool]:
+    told = fake.client("eu-west-1").describe_secret(SecretId=event["SecretId"])
+    return told["Name"], event["Step"], PENDING in told["VersionIdsToStages"][event["ClientRequestToken"]]
 
 
 @pytest.fixture(name="moto")
 def _moto() -> Peer:
-    return Peer(moto_client("eu-west-1"), moto_client("us-east-1"))
+    return Peer(moto_client("eu-west-1"), moto_client("us-east-1"), moto_client("eu-west-1", "kms"))
 
 
 @pytest.fixture(name="ours")
 def _ours() -> Peer:
-    return Peer(fake().client("eu-west-1"), fake().client("us-east-1"))
+    return Peer(
+        fake().client("eu-west-1"),
+        fake().client("us-east-1"),
+        fake_kms().client("eu-west-1"),
+        fake().run_rotations,
+    )
 
 
 def outcome(story: Story, peer: Peer) -> Any:
@@ -285,9 +306,62 @@ def status_of(step: Story) -> Story:
 
 
 def of_test_only(peer: Peer) -> Any:
+    """The steps of the function with what they have seen, and what a test leaves behind."""
     peer.put(2)
     by_function(peer, 3, RotateImmediately=False)
-    return "v3" in peer.stages()
+    peer.runs_rotations()
+    return [seen[1:] for seen in invocations if seen[0] == peer.name], "v3" in peer.stages()
+
+
+def while_pending(peer: Peer) -> None:
+    """A rotation has a function, which moto has never heard of, and another version is pending."""
+    tried(lambda peer: by_function(peer, 9, RotateImmediately=False))(peer)
+    peer.runs_rotations()
+    peer.put(2, PENDING)
+
+
+def reason_of(step: Story) -> Story:
+    """What the refusal says, because one code has several reasons."""
+
+    def told(peer: Peer) -> Any:
+        try:
+            step(peer)
+        except ClientError as error:
+            return error.response["Error"]["Message"]
+        return "done"
+
+    return told
+
+
+def without_current(peer: Peer) -> Any:
+    peer.move(CURRENT, V1, None)
+    peer.move(CURRENT, None, V1)
+
+
+def scheduled(peer: Peer) -> Any:
+    """What a secret says of the schedule that came with a rotation that is to be tested only."""
+    rules = {"ScheduleExpression": "rate(10 days)", "Duration": "2h"}
+    tried(lambda peer: by_function(peer, RotateImmediately=False, RotationRules=rules))(peer)
+    told = peer.client.describe_secret(SecretId=peer.name)
+    return told["RotationEnabled"], told["RotationRules"]
+
+
+def filtered(peer: Peer) -> Any:
+    told = peer.client.batch_get_secret_value(Filters=[{"Key": "name", "Values": [peer.name]}])
+    return len(told["SecretValues"]), [error["ErrorCode"] for error in told["Errors"]]
+
+
+def under_a_disabled_key(peer: Peer) -> Any:
+    key_id = peer.kms.create_key()["KeyMetadata"]["KeyId"]
+    peer.kms.disable_key(KeyId=key_id)
+    return peer.create(KmsKeyId=key_id)
+
+
+def under_a_key_disabled_later(peer: Peer) -> Any:
+    key_id = peer.kms.create_key()["KeyMetadata"]["KeyId"]
+    peer.create(KmsKeyId=key_id)
+    peer.kms.disable_key(KeyId=key_id)
+    return peer.get(VersionStage=CURRENT)["SecretString"]
 
 
 def public_policy(peer: Peer) -> Any:
@@ -333,10 +407,25 @@ DIFFERENCES = {
         "AccessDeniedException",
     ),
     "another rotation while one is pending": Difference(
-        6, story(lambda p: p.put(2, PENDING), done(lambda p: rotated(p, 3))), "done", "InvalidRequestException"
+        6,
+        story(while_pending, reason_of(lambda p: rotated(p, 3))),
+        "done",
+        "A previous rotation isn't complete. That rotation will be reattempted.",
+    ),
+    "another rotation while one is pending makes an empty version current": Difference(
+        6,
+        story(while_pending, tried(lambda p: rotated(p, 3)), stages),
+        {"v1": ["AWSPREVIOUS"], "v3": [CURRENT]},
+        {"v1": [CURRENT], "v2": [PENDING]},
+    ),
+    "the schedule of a rotation that is tested first": Difference(
+        8,
+        story(scheduled),
+        (False, {"AutomaticallyAfterDays": 0}),
+        (True, {"ScheduleExpression": "rate(10 days)", "Duration": "2h"}),
     ),
     "a test of a rotation leaves awspending behind": Difference(
-        8, story(of_test_only), "ResourceNotFoundException", False
+        8, story(of_test_only), "ResourceNotFoundException", ([("testSecret", True)], False)
     ),
     "a read after a rotation without a function": Difference(
         5, story(tried(rotated), lambda p: p.get()["SecretString"]), "ResourceNotFoundException", "one"
@@ -356,6 +445,12 @@ DIFFERENCES = {
         "done",
         "InvalidRequestException",
     ),
+    "the version of a rotation that is cancelled": Difference(
+        10,
+        story(tried(by_function), lambda p: p.client.cancel_rotate_secret(SecretId=p.name)["VersionId"]),
+        V1,
+        V2,
+    ),
     "deprecated versions are listed": Difference(11, story(deprecated), 3, 2),
     "versions are listed under a name": Difference(11, story(listed_arn), False, True),
     "a label on two versions": Difference(
@@ -363,6 +458,9 @@ DIFFERENCES = {
     ),
     "awscurrent taken away": Difference(
         13, story(done(lambda p: p.move(CURRENT, V1, None))), "done", "InvalidParameterException"
+    ),
+    "a version becomes current where none is": Difference(
+        13, story(done(without_current)), "500", "InvalidParameterException"
     ),
     "a label of the version that was current is lost": Difference(
         14, story(custom_label_lost), ["AWSPREVIOUS"], ["AWSPREVIOUS", "green"]
@@ -400,6 +498,8 @@ DIFFERENCES = {
     ),
     "a secret that lives is restored": Difference(17, story(done(restored)), "done", "InvalidRequestException"),
     "an unknown key": Difference(18, done(lambda p: p.create(KmsKeyId="alias/nobody")), "done", "EncryptionFailure"),
+    "a disabled key": Difference(18, done(under_a_disabled_key), "done", "EncryptionFailure"),
+    "a key that was disabled later": Difference(18, under_a_key_disabled_later, "one", "DecryptionFailure"),
     "a short password of two kinds": Difference(
         19,
         lambda p: len(
@@ -421,6 +521,21 @@ DIFFERENCES = {
     ),
     "a batch of nothing": Difference(
         20, done(lambda p: p.client.batch_get_secret_value()), "done", "InvalidParameterException"
+    ),
+    "a batch by a filter that fits a deleted secret": Difference(
+        20, story(deleted, filtered), "InvalidRequestException", (0, [])
+    ),
+    "the policies of a secret are listed": Difference(
+        21,
+        story(lambda p: len(p.client.list_resource_policies(SecretId=p.name)["ResourcePolicies"])),
+        "500",
+        0,
+    ),
+    "a replica becomes a secret of its own": Difference(
+        21,
+        story(replicated, done(lambda p: p.there.stop_replication_to_replica(SecretId=p.name))),
+        "500",
+        "done",
     ),
     "a public policy": Difference(21, story(public_policy), "stored", "PublicPolicyException"),
     "a policy that is no JSON": Difference(
@@ -446,3 +561,8 @@ def test_moto_is_wrong(name: str, moto: Peer, ours: Peer) -> None:
     difference = DIFFERENCES[name]
     assert outcome(difference.story, ours) == difference.ours
     assert outcome(difference.story, moto) == difference.moto
+
+
+def test_every_line_is_a_difference() -> None:
+    assert not [name for name, one in DIFFERENCES.items() if one.moto == one.ours]
+    assert {one.number for one in DIFFERENCES.values()} == set(range(1, 23)) - {4}

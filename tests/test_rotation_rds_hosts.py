@@ -93,6 +93,11 @@ def test_e21_what_rds_does_not_tell_to_be_one_database_is_another(same_host: Rds
     assert not same_host(at(other), at(WRITER))
 
 
+def test_e21_a_proxy_of_two_databases_is_neither_of_them(same_host: RdsHosts) -> None:
+    proxy = at(rds_host("mixed", "proxy-"))
+    assert [same_host(at(one), proxy) for one in (WRITER, rds_host("books"))] == [False, False]
+
+
 def test_two_names_that_mean_nothing_are_not_the_same_nothing(same_host: RdsHosts) -> None:
     assert not same_host(at("one.example"), at("two.example"))
     assert not same_host(at(rds_host("snake")), at(rds_host("stray")))

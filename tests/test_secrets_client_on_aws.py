@@ -67,6 +67,7 @@ def test_k01_a_cold_read_is_one_call_with_an_explicit_stage(aws: Aws) -> None:
     secret = aws.client.get("db")
     assert (secret.text, secret.arn, secret.version_id) == ("secret 1", aws.first["ARN"], aws.first["VersionId"])
     assert (aws.fake.count(), aws.fake.count("GetSecretValue")) == (1, 1)
+    assert dict(aws.fake.calls[0].parameters) == {"SecretId": "db", "VersionStage": "AWSCURRENT"}
 
 
 @pytest.mark.parametrize("code", ["ThrottlingException", "InternalServiceError", "ExpiredTokenException"])

@@ -22,6 +22,7 @@ from envelope_secrets import (
     Secret,
     SecretConflict,
     SecretDeleted,
+    SecretEvent,
     SecretFormatError,
     SecretKeyUnavailable,
     SecretNotFound,
@@ -92,6 +93,23 @@ def test_k01_the_error_of_that_call_is_raised_to_each_as_an_object_of_its_own() 
         gate.set()
         errors = [read.exception() for read in reads]
     assert {str(error) for error in errors} == {"throttled"}
+    assert len({id(error) for error in errors}) == 16
+    assert store.count("read") == 1
+
+
+def test_k01_the_error_of_that_call_is_raised_to_each_task_as_an_object_of_its_own() -> None:
+    store = MemoryStore()
+    client, gate = AsyncSecretsClient(store), Gate(store)
+
+    async def herd() -> list[Secret | BaseException]:
+        reads = [asyncio.create_task(client.get("none")) for _ in range(16)]
+        while client.stats().waits < 15:  # noqa: ASYNC110 - tasks and a thread make it so
+            await asyncio.sleep(0)
+        gate.open()
+        return await asyncio.gather(*reads, return_exceptions=True)
+
+    errors = asyncio.run(herd())
+    assert {type(error) for error in errors} == {SecretNotFound}
     assert len({id(error) for error in errors}) == 16
     assert store.count("read") == 1
 
@@ -470,6 +488,23 @@ def test_k16_a_cache_for_one_secret_serves_many_threads() -> None:
     assert stats.evictions > 0
 
 
+def test_k16_who_waits_for_a_value_gets_it_though_it_has_made_room_for_another_one_meanwhile() -> None:
+    store = MemoryStore(a="value a", b="value b")
+    gate = Gate(store)
+
+    def read_another(event: SecretEvent) -> None:
+        if (event.kind, event.secret_id) == ("read", "a"):
+            assert client.get("b").text == "value b"  # before those who wait have looked
+
+    client = SecretsClient(store, limits=CacheLimits(capacity=1), on_event=read_another)
+    with ThreadPoolExecutor(8) as pool:
+        reads = [pool.submit(client.get, "a") for _ in range(8)]
+        until(lambda: client.stats().waits == 7)
+        gate.open()
+        assert {read.result().text for read in reads} == {"value a"}
+    assert (client.stats().secrets, client.stats().evictions, store.count("read")) == (1, 1, 2)
+
+
 def test_k17_many_secrets_are_read_by_twenties_with_an_error_for_each_that_fails() -> None:
     names = [f"s{number:02d}" for number in range(50)]
     store = MemoryStore(**dict.fromkeys(names, "x" * 60_000))
@@ -515,10 +550,44 @@ def test_k20_after_close_nothing_is_held_and_nothing_can_be_asked_for() -> None:
         client.on_change("db", setting.changes.append)
         watch = setting.background.pop()
     client.close()
-    watch()  # comes to its end
     assert client.stats().secrets == client.stats().subscriptions == 0
+    watch()  # comes to its end
     with pytest.raises(InvalidArgument, match="closed"):
         client.get("db")
+
+
+def test_k20_what_a_renewal_brings_that_is_under_way_at_close_is_not_kept() -> None:
+    setting = Setting()
+    setting.text()
+    setting.clock.advance(301)
+    setting.text()
+    setting.store.before = lambda _: setting.client.close()
+    setting.run_background()
+    assert setting.store.count("read") == 2
+    assert setting.client.stats().secrets == 0
+
+
+def test_k20_neither_a_watcher_nor_a_call_without_an_answer_keeps_the_interpreter_from_its_end() -> None:
+    code = """
+import threading
+from envelope_secrets import SecretsClient
+from tests.secret_stores_for_tests import MemoryStore
+
+store = MemoryStore(db="secret 1")
+asked = threading.Event()
+client = SecretsClient(store)
+client.get("db")
+
+def hang(_):
+    asked.set()
+    threading.Event().wait()
+
+store.before = hang
+client.on_change("other", print)
+asked.wait()
+sys.stdout.write("ok")
+"""
+    assert run_python(code, cwd=Path(__file__).parent.parent) == b"ok"
 
 
 def test_k21_processes_that_started_together_renew_apart() -> None:
@@ -531,6 +600,17 @@ def test_k21_processes_that_started_together_renew_apart() -> None:
             setting.text()
         starts.append(setting.clock())
     assert starts == [300, 270, 240]
+
+
+def test_k21_what_a_program_reads_when_it_starts_is_few_calls_one_at_a_time() -> None:
+    """So a fleet stays within the quotas of the service: 50 calls for many secrets a second, for one 10,000."""
+    store = MemoryStore(**{f"s{number:03d}": "x" for number in range(100)})
+    callers: set[int] = set()
+    store.before = lambda _: callers.add(threading.get_ident())
+    client = SecretsClient(store)
+    assert client.prefetch(f"s{number:03d}" for number in range(100)) == {}
+    assert [call[0] for call in store.calls] == ["read_many"] * 5
+    assert callers == {threading.get_ident()}, "no threads that would ask at the same time"
 
 
 def test_k22_in_steady_use_each_secret_costs_one_call_for_each_soft_age() -> None:

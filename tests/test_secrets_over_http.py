@@ -21,7 +21,7 @@ from envelope_secrets.stages import AWSCURRENT, AWSPENDING, AWSPREVIOUS, StageMo
 from envelope_secrets.stores.protocol import NewSecret, NewVersion, SecretDescription
 from envelope_secrets.value import Secret
 from tests.moto_server import FIRST_ACCOUNT, REGIONS
-from tests.secrets_peers import NO_FUNCTION, Peer, Story, fake_peer, moto_peer, new_name, outcome, token
+from tests.secrets_peers import FUNCTION, NO_FUNCTION, Peer, Story, fake_peer, moto_peer, new_name, outcome, token
 
 
 @pytest.fixture(scope="module", name="moto")
@@ -277,15 +277,21 @@ def read_after_rotation(peer: Peer) -> Any:
 
 
 def rotated_while_pending(peer: Peer) -> str:
+    """The secret has a function, or it would be refused for another reason; moto has never heard of it."""
     name = peer.secret()
+    outcome(lambda peer: rotated(peer, name, FUNCTION, immediately=False), peer)
     peer.put(name, "two", AWSPENDING)
-    return rotated(peer, name)
+    return started_or_why(peer, name)
 
 
 def rotated_after_promotion(peer: Peer) -> str:
     """AWSPENDING is left on the current version: that is legal. The service only misses its function."""
+    return started_or_why(peer, promoted(peer))
+
+
+def started_or_why(peer: Peer, name: str) -> str:
     try:
-        return rotated(peer, promoted(peer))
+        return rotated(peer, name)
     except SecretConflict as conflict:
         return "no function" if "no function" in str(conflict) else "not complete"
 
@@ -425,7 +431,7 @@ DIFFERENCES: Mapping[str, Difference] = {
         read_after_rotation, "one", SecretNotFound
     ),
     "M6 a rotation starts while another version is pending": Difference(
-        rotated_while_pending, SecretConflict, "started"
+        rotated_while_pending, "not complete", "started"
     ),
     "M7 a rotation does not start because the current version is pending": Difference(
         rotated_after_promotion, "no function", "not complete"
@@ -484,3 +490,4 @@ def test_moto_is_wrong(name: str, moto: Peer) -> None:
 def test_every_deviation_of_moto_has_its_line() -> None:
     numbers = {int(found[1]) for name in [*DIFFERENCES, *NOT_ASKED] if (found := re.match(r"M(\d+)", name))}
     assert numbers == set(range(1, 23))
+    assert not [name for name, one in DIFFERENCES.items() if one.service == one.moto]
