@@ -1,5 +1,6 @@
 """MySQL under rotation: what MariaDB does not have, and how grants and failures are understood."""
 
+import socket
 import ssl
 from typing import Any
 
@@ -386,11 +387,15 @@ class ScriptedDriverConnection:
 
     def __init__(self, number: int) -> None:
         self.number = number
+        self._sock = socket.socket()
+
+    def connect(self) -> None: ...
 
     def cursor(self) -> Any:
         raise RuntimeError(self.number, "canary")
 
     def close(self) -> None:
+        self._sock.close()
         self.open = False
 
 

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from itertools import count
 from typing import Any
 
@@ -195,6 +196,34 @@ def test_an_account_that_does_not_exist_is_told(server: RunningServer, target: M
         for call in (session.prepare_account, session.missing_privileges):
             with pytest.raises(InvalidArgument):
                 call(base, base)
+
+
+@pytest.mark.parametrize(
+    ("statement", "kind"),
+    [
+        ("SELECT count(*) FROM orders", None),
+        ("INSERT INTO orders VALUES (1)", None),
+        ("DELETE FROM orders", PrivilegeMissing),
+        ("SELECT 1 FROM no_such_table", PrivilegeMissing),
+        ("SELECT no_such_column FROM orders", TargetError),
+    ],
+)
+def test_what_the_application_must_be_able_to_do_is_tried_and_taken_back(
+    server: RunningServer, target: MySql | MariaDb, root: Sql, base: str, statement: str, kind: type[TargetError] | None
+) -> None:
+    database = f"counted{next(NUMBERS)}"
+    root.run(f"CREATE DATABASE {database}")
+    root.run(f"CREATE TABLE {database}.orders (number int)")
+    root.run(f"GRANT SELECT, INSERT ON {database}.orders TO %s@'127.%%'", base)
+    tried = replace(target, test_statements=("SELECT 'at 100 %'", statement))
+    login = credentials(server, base, PASSWORD, database=database)
+    with tried.connect(login, deadline=deadline()) as session:
+        if kind is None:
+            session.check_use()
+            session.set_password(base, "it goes on")
+        else:
+            assert "test statement 2" in str(fails_of(session.check_use, kind, statement))
+    assert root.run(f"SELECT number FROM {database}.orders") == ()  # noqa: S608 - a name from above
 
 
 # Two passwords

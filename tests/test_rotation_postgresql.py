@@ -1,6 +1,8 @@
 """PostgreSQL under rotation, on a real server."""
 
+import os
 import re
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -514,6 +516,64 @@ def test_a_login_that_may_not_connect_is_of_no_use(
         fails_of(session.check_use, PrivilegeMissing)
 
 
+@pytest.mark.parametrize(
+    ("statement", "kind"),
+    [
+        ("SELECT count(*) FROM orders", None),
+        ("INSERT INTO orders VALUES (1)", PrivilegeMissing),
+        ("SELECT 1 FROM no_such_table", TargetError),
+        ("SELECT pg_sleep(60)", TargetUnreachable),
+    ],
+)
+def test_what_the_application_must_be_able_to_do_is_tried_and_taken_back(
+    server: RunningServer, root: Sql, base: str, statement: str, kind: type[TargetError] | None
+) -> None:
+    root.run("CREATE TABLE {}.orders (number int)", base)
+    root.run("CREATE ROLE {} LOGIN PASSWORD 'a first password'", f"{base} reader")
+    root.run("GRANT USAGE ON SCHEMA {} TO {}", base, f"{base} reader")
+    root.run("GRANT SELECT ON {}.orders TO {}", base, f"{base} reader")
+    root.run("ALTER ROLE {} SET search_path = {}", f"{base} reader", base)
+    statements = ("CREATE TEMPORARY TABLE left_over (number int)", statement)
+    target = PostgreSql(ca_file=server.ca_file, statement_timeout_s=0.3, test_statements=statements)
+    with session_of(target, server, f"{base} reader", PASSWORD) as session:
+        if kind is None:
+            session.check_use()
+            session.check_use()  # would find the table of the first time
+            session.set_password(f"{base} reader", "it goes on")
+        else:
+            error = fails_of(session.check_use, kind, statement)
+            assert "test statement 2" in str(error)
+
+
+def test_a_password_is_durable_before_it_counts(
+    server: RunningServer, target: PostgreSql, root: Sql, base: str
+) -> None:
+    """What a login has by default may be good enough for its application, and lose what it was told is done."""
+    for default, wanted in (("off", "on"), ("local", "on"), ("remote_apply", "remote_apply")):
+        root.run("ALTER ROLE {} SET synchronous_commit = {}", base, default)
+        with session_of(target, server, base, PASSWORD) as session:
+            assert isinstance(session, PostgreSqlSession)
+            assert session._run("SHOW synchronous_commit", what="a look") == [(wanted,)]
+
+
+def test_a_server_that_falls_silent_after_a_refusal_is_left(server: RunningServer, root: Sql, base: str) -> None:
+    target = PostgreSql(ca_file=server.ca_file, statement_timeout_s=0.3)
+    with session_of(target, server, base, PASSWORD) as session:
+        stopped = backend_of(session)
+
+        def change() -> None:
+            assert isinstance(session, PostgreSqlSession)
+            with session._changing(base):
+                os.kill(stopped, signal.SIGSTOP)
+                session._run("SELECT 1", what="a look")
+
+        try:
+            with pytest.raises(TargetUnreachable):
+                change()
+        finally:
+            os.kill(stopped, signal.SIGCONT)
+
+
 # TLS
 
 
@@ -558,6 +618,14 @@ def test_options_are_checked_where_they_are_made() -> None:
         PostgreSql(connect_timeout_s=0)
     with pytest.raises(InvalidArgument, match="statement_timeout_s"):
         PostgreSql(statement_timeout_s=-1)
+    with pytest.raises(InvalidArgument, match="most_refusals must be 1 to 100"):
+        PostgreSql(most_refusals=0)
+    for statements in (["SELECT 1"], ("SELECT 1",) * 21, "SELECT 1"):
+        with pytest.raises(InvalidArgument, match="a tuple of at most 20 statements"):
+            PostgreSql(test_statements=statements)  # type: ignore[arg-type]
+    for statement in ("", "  ", "x" * 10_001, 1):
+        with pytest.raises(InvalidArgument, match="test statement 2 must be text of 1 to 10,000 characters"):
+            PostgreSql(test_statements=("SELECT 1", statement))  # type: ignore[arg-type]
     with pytest.raises(InvalidArgument, match="password_policy"):
         PostgreSql(password_policy=32)  # type: ignore[arg-type]
     assert isinstance(PostgreSql(), Database)

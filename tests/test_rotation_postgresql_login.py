@@ -162,6 +162,8 @@ def test_the_password_is_not_sent_in_the_clear(failing: Failing) -> None:
         wants(10, b"SCRAM-SHA-256\0\0") + wants(11, b"\xff"),
         message(b"R", b""),
         message(b"E", b"Mno code\0\0"),
+        message(b"E", b"C28\x1b[31\0\0"),  # the code is shown, and logged
+        message(b"E", b"C" + b"A" * 1_000 + b"\0\0"),
         b"HTTP/1.1 400 Bad Request\r\n\r\n",
         b"E" + struct.pack("!i", 3),
         b"E" + struct.pack("!i", 70_000),

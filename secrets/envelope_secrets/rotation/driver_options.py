@@ -8,7 +8,10 @@ from envelope_secrets.password import PasswordPolicy
 from envelope_secrets.rotation.database import MOST_REFUSALS, DatabaseCredentials
 from envelope_secrets.rotation.failures import LoginRefused, PasswordRefused, TargetUnreachable
 
-__all__ = ["check_credentials", "check_new_password", "check_options", "check_two_names"]
+__all__ = ["check_credentials", "check_new_password", "check_options", "check_test_statements", "check_two_names"]
+
+MOST_TEST_STATEMENTS = 20
+MOST_STATEMENT_CHARACTERS = 10_000
 
 
 def check_options(
@@ -24,6 +27,25 @@ def check_options(
     check_seconds("connect_timeout_s", connect_timeout_s)
     check_seconds("statement_timeout_s", statement_timeout_s)
     check_count("most_refusals", most_refusals, 1, MOST_REFUSALS)
+
+
+def check_test_statements(statements: object) -> None:
+    """Check what testSecret is to run.
+
+    Raises:
+        InvalidArgument: it is no tuple of at most 20 statements of 1 to 10,000 characters.
+    """
+    if not isinstance(statements, tuple) or len(statements) > MOST_TEST_STATEMENTS:
+        raise InvalidArgument(
+            f"test_statements must be a tuple of at most {MOST_TEST_STATEMENTS} statements",
+            hint='like ("SELECT 1 FROM orders LIMIT 1",)',
+        )
+    for number, statement in enumerate(statements, start=1):
+        if not isinstance(statement, str) or not 0 < len(statement.strip()) <= MOST_STATEMENT_CHARACTERS:
+            raise InvalidArgument(
+                f"test statement {number} must be text of 1 to {MOST_STATEMENT_CHARACTERS:,} characters, "
+                f"not {type(statement).__name__}"
+            )
 
 
 def check_credentials(credentials: DatabaseCredentials) -> None:

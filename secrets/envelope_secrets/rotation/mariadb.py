@@ -12,7 +12,7 @@ from envelope_secrets.password import PasswordPolicy, random_password
 from envelope_secrets.rotation import mysql_accounts
 from envelope_secrets.rotation.database import DatabaseCredentials
 from envelope_secrets.rotation.deadline import Deadline
-from envelope_secrets.rotation.driver_options import check_new_password, check_options
+from envelope_secrets.rotation.driver_options import check_new_password, check_options, check_test_statements
 from envelope_secrets.rotation.failures import PasswordRefused, TargetError
 from envelope_secrets.rotation.mariadb_passwords import (
     NATIVE,
@@ -63,6 +63,9 @@ class MariaDb:
         statement_timeout_s: for one statement, at most.
         most_refusals: so many refused logins of one account in one step, 1 to 100: a server with a low
             ``max_password_errors`` blocks it, and then refuses the right password too.
+        test_statements: what the application must be able to do, like ``SELECT 1 FROM orders LIMIT 1``: testSecret runs
+            these statements with the new password, in a transaction that it rolls back. At most 20;
+            none that commits, as CREATE and ALTER do.
 
     Raises:
         InvalidArgument: an option of the wrong type or range.
@@ -74,6 +77,7 @@ class MariaDb:
     connect_timeout_s: float = 5.0
     statement_timeout_s: float = 10.0
     most_refusals: int = 2
+    test_statements: tuple[str, ...] = ()
 
     engines: ClassVar[frozenset[str]] = frozenset({"mariadb"})
     default_port: ClassVar[int] = 3306
@@ -82,6 +86,7 @@ class MariaDb:
     def __post_init__(self) -> None:
         Tls(self.tls, self.ca_file)
         check_options(self.password_policy, self.connect_timeout_s, self.statement_timeout_s, self.most_refusals)
+        check_test_statements(self.test_statements)
 
     def connect(self, credentials: DatabaseCredentials, *, deadline: Deadline) -> MariaDbSession:
         """See `Database.connect`."""
@@ -93,7 +98,7 @@ class MariaDb:
             statement_timeout_s=self.statement_timeout_s,
             sql_mode="NO_AUTO_CREATE_USER",  # else a GRANT to an account just dropped would make one without password
         )
-        return MariaDbSession(connection, credentials.username, self.password_policy)
+        return MariaDbSession(connection, credentials.username, self.password_policy, self.test_statements)
 
 
 class MariaDbSession:
@@ -103,11 +108,19 @@ class MariaDbSession:
         connection: is closed with the session.
         username: of the login.
         policy: for the password that a new account has until it gets its own.
+        test_statements: see the target's.
     """
 
-    __slots__ = ("_connection", "_dialect", "_username")
+    __slots__ = ("_connection", "_dialect", "_test_statements", "_username")
 
-    def __init__(self, connection: MySqlConnection, username: str, policy: PasswordPolicy) -> None:
+    def __init__(
+        self,
+        connection: MySqlConnection,
+        username: str,
+        policy: PasswordPolicy,
+        test_statements: tuple[str, ...] = (),
+    ) -> None:
+        self._test_statements = test_statements
         self._connection = connection
         self._username = username
         self._dialect = _MariaDbDialect(policy)
@@ -142,7 +155,7 @@ class MariaDbSession:
 
     def check_use(self) -> None:
         """See `DatabaseSession.check_use`."""
-        mysql_accounts.check_use(self._connection)
+        mysql_accounts.check_use(self._connection, self._test_statements)
 
     def _identify(self, username: str, passwords: tuple[str, ...]) -> None:
         for password in passwords:

@@ -12,7 +12,7 @@ from envelope_secrets.password import PasswordPolicy, random_password
 from envelope_secrets.rotation import mysql_accounts
 from envelope_secrets.rotation.database import DatabaseCredentials
 from envelope_secrets.rotation.deadline import Deadline
-from envelope_secrets.rotation.driver_options import check_new_password, check_options
+from envelope_secrets.rotation.driver_options import check_new_password, check_options, check_test_statements
 from envelope_secrets.rotation.failures import TargetError
 from envelope_secrets.rotation.mysql_accounts import Account
 from envelope_secrets.rotation.mysql_connection import MySqlConnection, connect
@@ -66,6 +66,9 @@ class MySql:
         statement_timeout_s: for one statement, at most.
         most_refusals: so many refused logins of one account in one step, 1 to 100: an account with
             ``FAILED_LOGIN_ATTEMPTS 3`` is locked by the third, and then refuses the right password too.
+        test_statements: what the application must be able to do, like ``SELECT 1 FROM orders LIMIT 1``: testSecret runs
+            these statements with the new password, in a transaction that it rolls back. At most 20;
+            none that commits, as CREATE and ALTER do.
 
     Raises:
         InvalidArgument: an option of the wrong type or range.
@@ -77,6 +80,7 @@ class MySql:
     connect_timeout_s: float = 5.0
     statement_timeout_s: float = 10.0
     most_refusals: int = 2
+    test_statements: tuple[str, ...] = ()
 
     engines: ClassVar[frozenset[str]] = frozenset({"mysql", "aurora-mysql"})
     default_port: ClassVar[int] = 3306
@@ -85,6 +89,7 @@ class MySql:
     def __post_init__(self) -> None:
         Tls(self.tls, self.ca_file)
         check_options(self.password_policy, self.connect_timeout_s, self.statement_timeout_s, self.most_refusals)
+        check_test_statements(self.test_statements)
 
     def connect(self, credentials: DatabaseCredentials, *, deadline: Deadline) -> MySqlSession:
         """See `Database.connect`."""
@@ -96,7 +101,7 @@ class MySql:
             statement_timeout_s=self.statement_timeout_s,
             sql_mode="",
         )
-        return MySqlSession(connection, credentials, self.password_policy)
+        return MySqlSession(connection, credentials, self.password_policy, self.test_statements)
 
 
 class MySqlSession:
@@ -106,11 +111,19 @@ class MySqlSession:
         connection: is closed with the session.
         credentials: those of the login.
         policy: for the password that a new account has until it gets its own.
+        test_statements: see the target's.
     """
 
-    __slots__ = ("_connection", "_own_password", "_policy", "_username")
+    __slots__ = ("_connection", "_own_password", "_policy", "_test_statements", "_username")
 
-    def __init__(self, connection: MySqlConnection, credentials: DatabaseCredentials, policy: PasswordPolicy) -> None:
+    def __init__(
+        self,
+        connection: MySqlConnection,
+        credentials: DatabaseCredentials,
+        policy: PasswordPolicy,
+        test_statements: tuple[str, ...] = (),
+    ) -> None:
+        self._test_statements = test_statements
         self._connection = connection
         self._username = credentials.username
         self._own_password = credentials.password
@@ -166,7 +179,7 @@ class MySqlSession:
 
     def check_use(self) -> None:
         """See `DatabaseSession.check_use`."""
-        mysql_accounts.check_use(self._connection)
+        mysql_accounts.check_use(self._connection, self._test_statements)
 
     def _password_accounts(self, username: str) -> list[str]:
         """The accounts of a name, as statements name them; the own one needs no privilege to be named."""

@@ -83,9 +83,17 @@ def missing_privileges(connection: MySqlConnection, dialect: Dialect, username: 
     )
 
 
-def check_use(connection: MySqlConnection) -> None:
-    """See `DatabaseSession.check_use`. An account with an expired password can log in, and do nothing else."""
+def check_use(connection: MySqlConnection, test_statements: tuple[str, ...]) -> None:
+    """See `DatabaseSession.check_use`. An account with an expired password can log in, and do nothing else.
+
+    After a failure the caller closes the connection, which takes all of it back.
+    """
     connection.rows("SELECT 1", what="a query")
+    if test_statements:
+        connection.rows("START TRANSACTION", what="a transaction")
+        for number, statement in enumerate(test_statements, start=1):
+            connection.rows(statement, what=f"test statement {number}")
+        connection.rows("ROLLBACK", what="a transaction")
 
 
 @contextmanager

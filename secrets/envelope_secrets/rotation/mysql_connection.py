@@ -14,6 +14,7 @@ from envelope_secrets.rotation.database import DatabaseCredentials
 from envelope_secrets.rotation.deadline import Deadline
 from envelope_secrets.rotation.driver_loading import load_driver
 from envelope_secrets.rotation.driver_options import check_credentials
+from envelope_secrets.rotation.driver_timeouts import ends_after
 from envelope_secrets.rotation.driver_tls import ssl_context
 from envelope_secrets.rotation.failures import (
     AccountLocked,
@@ -95,10 +96,11 @@ class MySqlConnection:
             OutOfTime: there is no time for it; it was not sent.
         """
         # The driver has this for a whole connection only; what is left shrinks with each statement.
-        self._raw._read_timeout = self._deadline.at_most(self._statement_timeout_s)
+        longest_s = self._deadline.at_most(self._statement_timeout_s)
+        self._raw._read_timeout = longest_s
         failure: TargetError
         try:
-            with self._raw.cursor() as cursor:
+            with ends_after(longest_s, self._raw._sock.fileno), self._raw.cursor() as cursor:
                 cursor.execute(statement, values or None)
                 return cursor.fetchall()
         except Exception as error:  # noqa: BLE001 - whatever a driver raises can quote the statement
@@ -157,9 +159,12 @@ def connect(
             connect_timeout=timeout_s,
             read_timeout=timeout_s,
             write_timeout=timeout_s,
+            defer_connect=True,
             auth_plugin_map=dict.fromkeys(("mysql_clear_password", "mysql_old_password", "dialog"), _RefusesToSend),
             **protection,
         )
+        with ends_after(timeout_s, lambda: int(raw._sock.fileno())):
+            raw.connect()
         return MySqlConnection(raw, driver, deadline, statement_timeout_s)
     except TargetError as error:
         failure = error

@@ -12,7 +12,7 @@ from envelope_secrets.password import PasswordPolicy
 from envelope_secrets.rotation.database import DatabaseCredentials
 from envelope_secrets.rotation.deadline import Deadline
 from envelope_secrets.rotation.driver_loading import load_driver
-from envelope_secrets.rotation.driver_options import check_credentials, check_options
+from envelope_secrets.rotation.driver_options import check_credentials, check_options, check_test_statements
 from envelope_secrets.rotation.driver_tls import trusted_certificates
 from envelope_secrets.rotation.failures import TargetUnreachable
 from envelope_secrets.rotation.postgresql_login import check_login
@@ -43,6 +43,8 @@ class PostgreSql:
         connect_timeout_s: for one login, at most, of which the driver has the second part: whole seconds, 2 at least.
         statement_timeout_s: for one statement, at most.
         most_refusals: so many refused logins of one account in one step, 1 to 100. The server itself locks none.
+        test_statements: what the application must be able to do, like ``SELECT 1 FROM orders LIMIT 1``: testSecret runs
+            these statements with the new password, in a transaction that it rolls back. At most 20.
 
     Raises:
         InvalidArgument: an option of the wrong type or range.
@@ -54,6 +56,7 @@ class PostgreSql:
     connect_timeout_s: float = 5.0
     statement_timeout_s: float = 10.0
     most_refusals: int = 4
+    test_statements: tuple[str, ...] = ()
 
     engines: ClassVar[frozenset[str]] = frozenset({"postgres", "aurora-postgresql"})
     default_port: ClassVar[int] = 5432
@@ -63,6 +66,7 @@ class PostgreSql:
     def __post_init__(self) -> None:
         Tls(self.tls, self.ca_file)
         check_options(self.password_policy, self.connect_timeout_s, self.statement_timeout_s, self.most_refusals)
+        check_test_statements(self.test_statements)
 
     def connect(self, credentials: DatabaseCredentials, *, deadline: Deadline) -> PostgreSqlSession:
         """See `Database.connect`.
@@ -84,7 +88,12 @@ class PostgreSql:
         if raw is None:
             raise TargetUnreachable("the login worked a moment ago, and the driver's after it failed", hint=REPEAT)
         return PostgreSqlSession(
-            raw, driver, credentials.username, deadline=deadline, statement_timeout_s=self.statement_timeout_s
+            raw,
+            driver,
+            credentials.username,
+            deadline=deadline,
+            statement_timeout_s=self.statement_timeout_s,
+            test_statements=self.test_statements,
         )
 
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
+import re
 import secrets
 import socket
 import ssl
@@ -211,7 +212,10 @@ def _login(channel: _Channel, credentials: DatabaseCredentials, *, is_private: b
 def _code(body: bytes) -> str:
     """The field C of an error: five letters or digits."""
     fields = {part[:1]: part[1:] for part in body.split(b"\0") if part}
-    return fields[b"C"].decode("ascii")
+    code = fields[b"C"].decode("ascii")
+    if re.fullmatch("[0-9A-Z]{5}", code) is None:
+        raise ValueError(NOT_POSTGRESQL)
+    return code
 
 
 @dataclass(slots=True)

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-import os
-import socket
-import threading
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from types import TracebackType
 from typing import Any, Self
 
+from envelope.errors import EnvelopeError
 from envelope_secrets.rotation.deadline import Deadline
 from envelope_secrets.rotation.driver_options import check_new_password, check_two_names
+from envelope_secrets.rotation.driver_timeouts import ends_after
 from envelope_secrets.rotation.failures import (
     PasswordRefused,
     PrivilegeMissing,
@@ -42,10 +42,14 @@ GRACE_S = 0.5
 """The server ends a statement that takes too long, and says so; if it does not, we hang up so much later."""
 
 NEW_ONE = "the new password"
+TEST_STATEMENT = "test statement"
 FIRST_WITH_OPTIONS = 160_000
 
+# A password that a crash of the server takes back would lock everybody out, whatever the login's default is.
 SESSION = (
     "SELECT pg_catalog.set_config('statement_timeout', '{0}', false), "
+    "pg_catalog.set_config('synchronous_commit', CASE WHEN pg_catalog.current_setting('synchronous_commit')"
+    " IN ('off', 'local') THEN 'on' ELSE pg_catalog.current_setting('synchronous_commit') END, false), "
     "pg_catalog.set_config('search_path', 'pg_catalog', false), "
     "pg_catalog.set_config('default_transaction_read_only', 'off', false)"
 )
@@ -79,10 +83,20 @@ class PostgreSqlSession:
         username: of the login.
     """
 
-    __slots__ = ("_deadline", "_driver", "_raw", "_statement_timeout_s", "_timeout_ms", "_username")
+    __slots__ = ("_deadline", "_driver", "_raw", "_statement_timeout_s", "_test_statements", "_timeout_ms", "_username")
 
-    def __init__(self, raw: Any, driver: Any, username: str, *, deadline: Deadline, statement_timeout_s: float) -> None:
+    def __init__(
+        self,
+        raw: Any,
+        driver: Any,
+        username: str,
+        *,
+        deadline: Deadline,
+        statement_timeout_s: float,
+        test_statements: tuple[str, ...] = (),
+    ) -> None:
         self._raw = raw
+        self._test_statements = test_statements
         self._username = username
         self._driver = driver
         self._deadline = deadline
@@ -141,6 +155,17 @@ class PostgreSqlSession:
         query = "SELECT has_database_privilege(current_user, current_database(), 'CONNECT')"
         if self._run(query, what="a query") != [(True,)]:
             raise PrivilegeMissing("the role that this login becomes may not connect to the database")
+        if self._test_statements:
+            self._try_out()
+
+    def _try_out(self) -> None:
+        """Run the test statements. After a failure the caller closes the connection, which takes all of it back."""
+        what = "a transaction"
+        self._run("BEGIN", what=what)
+        self._run("SET LOCAL search_path TO DEFAULT", what=what)  # the application's: ours is the catalogue alone
+        for number, statement in enumerate(self._test_statements, start=1):
+            self._run(statement, what=f"{TEST_STATEMENT} {number}")
+        self._run("ROLLBACK", what=what)
 
     def _converge(self, account: Role, model: Role) -> None:
         what = "a change of an account's attributes or settings"
@@ -206,8 +231,8 @@ class PostgreSqlSession:
             self._run(f"SELECT pg_advisory_xact_lock({key})", what="a lock, so that only one changes the account")
             yield
         except BaseException:
-            with suppress(Exception):
-                self._raw.execute("ROLLBACK")
+            with suppress(EnvelopeError):
+                self._execute("ROLLBACK", "the end of a transaction")
             raise
         self._run("COMMIT", what="a transaction")
 
@@ -228,22 +253,14 @@ class PostgreSqlSession:
 
     def _execute(self, statement: Any, what: str) -> Any:
         failure: TargetError
-        timer = threading.Timer(self._deadline.at_most(self._statement_timeout_s) + GRACE_S, self._hang_up)
-        timer.daemon = True
-        timer.start()
+        longest_s = self._deadline.at_most(self._statement_timeout_s) + GRACE_S
         try:
-            cursor = self._raw.execute(statement)
-            return cursor.fetchall() if cursor.description else []
+            with ends_after(longest_s, lambda: int(self._raw.pgconn.socket)):
+                cursor = self._raw.execute(statement)
+                return cursor.fetchall() if cursor.description else []
         except Exception as error:  # noqa: BLE001 - whatever a driver raises can quote the statement
             failure = _failure(getattr(error, "sqlstate", None), what)
-        finally:
-            timer.cancel()
         raise failure
-
-    def _hang_up(self) -> None:
-        """For a server that does not even keep its own timeout: what waits for it ends, as if it were gone."""
-        with suppress(Exception), socket.socket(fileno=os.dup(self._raw.pgconn.socket)) as line:
-            line.shutdown(socket.SHUT_RDWR)
 
 
 def check_name(name: str) -> None:
@@ -252,10 +269,16 @@ def check_name(name: str) -> None:
         raise TargetError(f"the name of the account has more than {MOST_NAME_BYTES} bytes in UTF-8, and would be cut")
 
 
+def shown_code(code: str) -> str:
+    """A code of the server, which may be anybody: five letters and digits, or a question mark."""
+    return code if re.fullmatch("[0-9A-Z]{5}", code) else "?"
+
+
 def _failure(code: str | None, what: str) -> TargetError:
     if code is None:
         return TargetUnreachable(f"the connection ended during {what}")
     if what == NEW_ONE and code in PASSWORD_FAILURES:
         return PasswordRefused(f"the server's check of passwords refuses {what} ({code})")
     kind, text, hint = FAILURES.get(code, (TargetError, "the server refused {what}", ""))
-    return kind(f"{text.format(what=what)} ({code})", hint=hint)
+    hint = "" if what.startswith(TEST_STATEMENT) else hint
+    return kind(f"{text.format(what=what)} ({shown_code(code)})", hint=hint)

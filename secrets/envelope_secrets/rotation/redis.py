@@ -47,7 +47,7 @@ class Redis:
             where it cannot be saved. Other changes that somebody has not saved yet are saved with it.
         password_policy: by default what stands in URLs as it is.
         probe: a command that the application's user may use, and that changes nothing; testSecret tries it.
-        connect_timeout_s: for a connection, at most; what follows it until the login is done is timed as commands are.
+        connect_timeout_s: for one login, at most.
         statement_timeout_s: for one command, at most.
         most_refusals: so many refused logins of one account in one step, 1 to 100. The server itself locks none.
 

@@ -10,6 +10,7 @@ from envelope_secrets.rotation.database import DatabaseCredentials
 from envelope_secrets.rotation.deadline import Deadline
 from envelope_secrets.rotation.driver_loading import load_driver
 from envelope_secrets.rotation.driver_options import check_credentials
+from envelope_secrets.rotation.driver_timeouts import ends_after
 from envelope_secrets.rotation.driver_tls import ssl_context
 from envelope_secrets.rotation.failures import (
     AccountLocked,
@@ -39,12 +40,13 @@ class RedisConnection:
         driver: its module.
     """
 
-    __slots__ = ("_deadline", "_driver", "_raw")
+    __slots__ = ("_deadline", "_driver", "_raw", "_statement_timeout_s")
 
-    def __init__(self, raw: Any, driver: Any, deadline: Deadline) -> None:
+    def __init__(self, raw: Any, driver: Any, deadline: Deadline, statement_timeout_s: float) -> None:
         self._raw = raw
         self._driver = driver
         self._deadline = deadline
+        self._statement_timeout_s = statement_timeout_s
 
     def ask(self, *words: str | bytes, what: str) -> Any:
         """The answer to one command.
@@ -53,11 +55,12 @@ class RedisConnection:
             TargetError: it failed; a subclass says how. `what` was to be done is in the text, and no word of it.
             OutOfTime: no time is left to begin it.
         """
-        self._deadline.at_most(1.0)
+        longest_s = self._deadline.at_most(self._statement_timeout_s)
 
         def asked() -> Any:
-            self._raw.send_command(*words, check_health=False)
-            return self._raw.read_response()
+            with ends_after(longest_s, lambda: int(self._raw._sock.fileno())):
+                self._raw.send_command(*words, check_health=False)
+                return self._raw.read_response()
 
         return _translated(self._driver, asked, what)
 
@@ -106,8 +109,15 @@ def connect(
         "protocol": 2,
     }
     raw = _with_tls(driver, options, tls) if tls.is_used else driver.connection.Connection(**options)
-    _translated(driver, raw.connect, "the login", login=True)
-    return RedisConnection(raw, driver, deadline)
+
+    longest_s = deadline.at_most(connect_timeout_s)
+
+    def log_in() -> None:
+        with ends_after(longest_s, lambda: int(raw._sock.fileno())):
+            raw.connect()
+
+    _translated(driver, log_in, "the login", login=True)
+    return RedisConnection(raw, driver, deadline, statement_timeout_s)
 
 
 def _with_tls(driver: Any, options: dict[str, Any], tls: Tls) -> Any:
@@ -134,7 +144,7 @@ def _translated(driver: Any, call: Callable[[], T], what: str, *, login: bool = 
     """What the driver gives, or an error of ours without the driver's, whose text may quote what was sent."""
     try:
         return call()
-    except (driver.exceptions.RedisError, OSError, ValueError) as error:
+    except Exception as error:  # noqa: BLE001 - of a driver, whatever the server has sent it
         failure = (_login_failure if login else _failure)(driver, error, what)
     raise failure
 
