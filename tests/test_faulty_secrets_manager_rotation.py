@@ -440,3 +440,17 @@ def test_a_rotation_needs_its_secret(fake: FaultySecretsManager) -> None:
     with pytest.raises(InvalidArgument, match="InvalidParameterException"):
         fake.rotate(NAME, print, token="short")
     assert len(UNKNOWN) == len(token(1))
+
+
+def test_a_test_of_a_rotation_that_another_pending_version_overtakes_ends_and_blocks_nothing() -> None:
+    fake = FaultySecretsManager()
+    fake.register_function(FUNCTION, lambda event, context: None)
+    client: Any = fake.client()
+    client.create_secret(Name="db", SecretString="one", ClientRequestToken=V1)
+    client.rotate_secret(
+        SecretId="db", ClientRequestToken=token(9), RotationLambdaARN=FUNCTION, RotateImmediately=False
+    )
+    client.put_secret_value(SecretId="db", SecretString="two", ClientRequestToken=V2, VersionStages=[PENDING])
+    (run,) = fake.run_rotations()
+    assert run.was_cancelled
+    assert not fake.run_rotations()

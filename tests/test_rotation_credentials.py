@@ -65,6 +65,7 @@ def test_credentials_show_and_give_away_nothing() -> None:
         ({"engine": "postgres", "password": CANARY}, "its field username is missing"),
         (fields("u" * 64, CANARY), "its field username has more than 63 characters"),
         (fields(CANARY + "\0"), "its field username is missing, or is no text"),
+        (json.dumps(fields("half \ud800")), "its field username is missing, or is no text"),
         (fields(password=""), "its field password is missing"),
         (fields(password=[CANARY]), "its field password is missing, or is no text"),
         (fields(password="p" * 4097), "its field password is missing, or is no text of 1 to 4,096 characters"),

@@ -123,6 +123,18 @@ def test_e17_what_a_rotator_of_ones_own_raises_is_told_by_its_type_alone(
     assert (errors[0].__cause__, errors[0].__context__) == (None, None)
 
 
+@pytest.mark.parametrize("value", ["", CANARY * 10_000, 7, {CANARY: {CANARY}}], ids=["empty", "huge", "int", "no JSON"])
+def test_what_no_secret_can_hold_is_refused_and_not_shown(
+    value: Any, fake: FaultySecretsManager, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fake.client().create_secret(Name="prod/key", SecretString="first")
+    monkeypatch.setattr(Careless, "new_value", lambda *_: value)
+    error = fake.rotate("prod/key", rotation_handler(Careless("nowhere"), store=_store(fake))).error
+    assert isinstance(error, RotationRefused)
+    assert "the next value cannot be stored: " in str(error)
+    assert CANARY not in f"{error}{error.hint}{error.__cause__}{error.__context__}"
+
+
 def test_l6_a_value_that_an_operator_puts_before_the_first_rotation_ends_is_not_demoted(
     fake: FaultySecretsManager,
 ) -> None:

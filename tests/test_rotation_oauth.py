@@ -362,7 +362,9 @@ def test_every_page_of_a_list_is_read(oauth: FakeOAuth, url: str, store: LocalSe
     assert oauth.asked == ["GET /secrets", "GET /secrets?start=2", "GET /secrets?start=4"]
 
 
-@pytest.mark.parametrize("following", ["https://elsewhere.example/", "http://127.0.0.1:1/", "//elsewhere/", 7])
+@pytest.mark.parametrize(
+    "following", ["https://elsewhere.example/", "http://127.0.0.1:1/", "//elsewhere/", "http://[::1", 7]
+)
 def test_the_administrators_credentials_go_to_no_other_server(
     oauth: FakeOAuth, url: str, store: LocalSecretStore, following: Any
 ) -> None:
@@ -390,6 +392,7 @@ def test_a_list_without_an_end_is_an_error(oauth: FakeOAuth, url: str, store: Lo
         ({}, "list", "has no array"),
         ({"items": ""}, "list", "has no array"),
         ({"items": [{"name": "canary"}]}, "list", "has no array of objects with an id"),
+        ({"items": [{"id": "..", "name": "canary"}]}, "list", "has no array of objects with an id"),
         ({"items": ["canary"]}, "list", "has no array of objects with an id"),
     ],
 )

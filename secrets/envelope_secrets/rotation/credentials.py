@@ -22,6 +22,8 @@ __all__ = ["parse_credentials", "with_login"]
 _NAMED = frozenset({"engine", "host", "port", "username", "password", "dbname", "masterarn"})
 # A name or an address, and nothing that a driver takes for a socket, a list of hosts or an option.
 _HOST = re.compile(r"[A-Za-z0-9_:][A-Za-z0-9._:-]{0,252}")
+_FORBIDDEN = re.compile("[\0\ud800-\udfff]")
+"""A NUL, and halves of surrogate pairs, which no server can be sent."""
 _PORT = re.compile(r"[0-9]{1,5}")
 MOST_CHARACTERS = 4_096
 _SSL: Mapping[object, bool] = {True: True, "true": True, False: False, "false": False}
@@ -80,7 +82,7 @@ def _text(fields: Mapping[str, Any], name: str, *, default: str | None = None) -
     value = fields.get(name)
     if default is not None and value in (None, ""):
         return default
-    if not isinstance(value, str) or not 0 < len(value) <= MOST_CHARACTERS or "\0" in value:
+    if not isinstance(value, str) or not 0 < len(value) <= MOST_CHARACTERS or _FORBIDDEN.search(value):
         raise _Malformed(f"its field {name} is missing, or is no text of 1 to {MOST_CHARACTERS:,} characters")
     return value
 

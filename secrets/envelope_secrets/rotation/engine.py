@@ -7,14 +7,14 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
-from envelope.errors import AwsUnavailable, EnvelopeError
-from envelope_secrets.errors import SecretConflict, SecretNotFound
+from envelope.errors import AwsUnavailable, EnvelopeError, InvalidArgument
+from envelope_secrets.errors import SecretConflict, SecretDeleted, SecretNotFound
 from envelope_secrets.label_moves import make_move
 from envelope_secrets.password import PasswordPolicy
 from envelope_secrets.rotation.deadline import Deadline
 from envelope_secrets.rotation.events import RotationEvent, Step
 from envelope_secrets.rotation.failures import RotationRefused, TargetError
-from envelope_secrets.rotation.rotator import Rotation, Rotator
+from envelope_secrets.rotation.rotator import NewValue, Rotation, Rotator
 from envelope_secrets.rotation.steps import (
     Action,
     VersionState,
@@ -27,7 +27,7 @@ from envelope_secrets.rotation.steps import (
 )
 from envelope_secrets.stages import AWSCURRENT, AWSPENDING, StagingLabels
 from envelope_secrets.stores.hidden_values import hidden
-from envelope_secrets.stores.protocol import SecretDescription, SecretStore
+from envelope_secrets.stores.protocol import NewVersion, SecretDescription, SecretStore
 from envelope_secrets.value import Secret
 from envelope_secrets.writing import new_version
 
@@ -88,12 +88,23 @@ def run_step(
         RotationRefused: the step makes no sense now; nothing was touched.
         EnvelopeError: the step failed and can be repeated.
     """
-    known = _known(store, event, deadline)
-    action = decide(event.step, known.state)
-    _log.info("%s of %s, version %s: %s", event.step.value, event.secret_id, event.token, action.value)
-    if action is not Action.NOTHING:
-        _EFFECTS[action](_Run(store, rotator, event, deadline, password_policy), known)
+    try:
+        known = _known(store, event, deadline)
+        action = decide(event.step, known.state)
+        _log.info("%s of %s, version %s: %s", event.step.value, event.secret_id, event.token, action.value)
+        if action is not Action.NOTHING:
+            _EFFECTS[action](_Run(store, rotator, event, deadline, password_policy), known)
+    except SecretDeleted as error:
+        if event.step in _AFTER_THE_CHANGE:
+            error.hint = (
+                f"the target has the value of version {event.token} since setSecret: restore the secret, and let the "
+                "rotation be repeated, or the value that is in force is lost with it"
+            )
+        raise
     return action
+
+
+_AFTER_THE_CHANGE = frozenset({Step.TEST, Step.FINISH})
 
 
 def _known(store: SecretStore, event: RotationEvent, deadline: Deadline) -> _Known:
@@ -152,11 +163,24 @@ def _create(run: _Run, known: _Known) -> None:
         make_move(run.store, run.event.secret_id, move, pause=run.deadline.pause)
     value = hidden(_guarded(run.rotator.new_value, run.rotation(known)))
     stages = (AWSPENDING, *from_label(known.labels))
-    version = new_version(value, token=run.event.token, stages=stages, rotation_token=run.event.rotation_token)
+    version = _version(value, run.event, stages)
     try:
         run.store.put(run.event.secret_id, version)
     except SecretConflict:
         _await_value(run)  # an earlier delivery of this event has stored another value: that counts
+
+
+def _version(value: NewValue, event: RotationEvent, stages: tuple[str, ...]) -> NewVersion:
+    """What is stored.
+
+    Raises:
+        RotationRefused: the rotator has made nothing that a secret can hold. It is no argument of whoever calls.
+    """
+    try:
+        return new_version(value, token=event.token, stages=stages, rotation_token=event.rotation_token)
+    except InvalidArgument as error:
+        problem, hint = str(error), error.hint
+    raise RotationRefused(f"the next value cannot be stored: {problem}", hint=hint)
 
 
 def _await_value(run: _Run) -> None:

@@ -67,6 +67,7 @@ def rotation_handler(
     def handler(event: Any, context: Any) -> None:
         deadline = Deadline.of_lambda(context, default_s=limit_s, clock=clock, sleep=sleep)
         parsed = RotationEvent.parse(event)
+        del event  # it has the RotationToken, and a report of an error may show what is in this frame
         if not stores:
             stores.append(_default_store())
         policy = _policy_of(password_policy, parsed.secret_id)

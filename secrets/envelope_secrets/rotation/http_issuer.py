@@ -158,7 +158,10 @@ class HttpIssuer:
 
     def _next_url(self, url: str, following: object) -> str:
         """The next page, at the same server: the administrator's credentials are sent there."""
-        joined = urljoin(url, following) if isinstance(following, str) else ""
+        try:
+            joined = urljoin(url, following) if isinstance(following, str) else ""
+        except ValueError:  # half of an IPv6 address
+            joined = ""
         if not is_private_url(joined) or not same_origin(joined, self.url):
             raise TargetError("the list of keys goes on at another server, which is not asked")
         return joined
@@ -182,7 +185,10 @@ def _header(option: str, value: object) -> str:
 
 
 def _id_in(answer: object, name: str) -> str:
-    """The id, which some services write as a number; empty if there is none."""
+    """The id, which some services write as a number; empty if there is none.
+
+    ``.`` and ``..`` are none: as the last part of a path they would mean what is above the keys.
+    """
     value = _member(answer, name)
     is_number = isinstance(value, int) and not isinstance(value, bool)
-    return str(value) if is_number or isinstance(value, str) else ""
+    return str(value) if is_number or (isinstance(value, str) and value not in (".", "..")) else ""

@@ -14,6 +14,7 @@ from typing import Any
 from envelope.testing import FakeClock
 from envelope.testing.kms_keys import partition_of
 from envelope.testing.kms_policy import Caller
+from envelope_secrets.service_rules.broken import RuleBroken
 from envelope_secrets.service_rules.rotation import (
     check_startable,
     completed,
@@ -130,7 +131,8 @@ class RotationDriver:
         """Try a rotation, the entire process again after a step that failed."""
         steps: list[StepRun] = []
         for attempt in range(1, attempts + 1):
-            self._begin_trial(rotation)
+            if not self._begin_trial(rotation):
+                return self._ended(rotation, steps, was_cancelled=True)
             steps.extend(self._attempt(rotation, attempt))
             if not self._goes_on(rotation):
                 return self._ended(rotation, steps, was_cancelled=True)
@@ -177,14 +179,19 @@ class RotationDriver:
             is_there = rotation.record in self.state.records and state.deletes_s is None
             return is_there and state.rotation is not None and state.rotation.enabled
 
-    def _begin_trial(self, rotation: PendingRotation) -> None:
-        """Put AWSPENDING on a copy of the current version."""
+    def _begin_trial(self, rotation: PendingRotation) -> bool:
+        """Put AWSPENDING on a copy of the current version; False if another version has become pending meanwhile."""
         with self.lock():
             state = rotation.record.state
             if not rotation.is_trial or rotation.token in state.versions:
-                return
+                return True
             copy = self._copy_of_current(rotation)
-            self.state.commit(rotation.record, trial_started(state, rotation.token, copy, now_s=self.clock.now()))
+            try:
+                begun = trial_started(state, rotation.token, copy, now_s=self.clock.now())
+            except RuleBroken:
+                return False
+            self.state.commit(rotation.record, begun)
+            return True
 
     def _copy_of_current(self, rotation: PendingRotation) -> StoredValue | None:
         state, vault = rotation.record.state, self.state.vault
