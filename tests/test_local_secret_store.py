@@ -427,9 +427,9 @@ def test_keys_and_copies_of_single_secrets_are_not_supported(store: LocalSecretS
 
 WRONG: list[tuple[str, Callable[[Any], object]]] = [
     ("secret_id must be a name or an ARN, not int", lambda store: store.read(1)),
-    ("secret_id must be 1 to 2,048 ASCII characters", lambda store: store.read("")),
-    ("secret_id must be 1 to 2,048 ASCII characters", lambda store: store.describe("x" * 2_049)),
-    ("secret_id must be 1 to 2,048 ASCII characters", lambda store: store.versions("ü")),
+    ("secret_id must be 1 to 2,048 printable characters", lambda store: store.read("")),
+    ("secret_id must be 1 to 2,048 printable characters", lambda store: store.describe("x" * 2_049)),
+    ("secret_id must be 1 to 2,048 printable characters", lambda store: store.versions("prod/db\n")),
     ("stage has a label that must be text, not int", lambda store: store.read(NAME, stage=1)),
     ("version_id must have 32 to 64", lambda store: store.read(NAME, version_id="short")),
     ("include_deprecated must be True or False", lambda store: store.versions(NAME, include_deprecated="no")),

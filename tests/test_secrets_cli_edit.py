@@ -6,6 +6,7 @@ import fcntl
 import json
 import os
 import pty
+import shutil
 import signal
 import stat
 import subprocess
@@ -17,9 +18,10 @@ import pytest
 
 from envelope import InvalidArgument, StreamFailed
 from envelope.cli.passphrases import PASSPHRASE_VARIABLE
+from envelope.cli.signals import Interrupted, interruptible
 from envelope_secrets.cli import editors
-from envelope_secrets.cli.editors import editor_of, run_editor
-from envelope_secrets.cli.private_files import PREFIX, private_file
+from envelope_secrets.cli.editors import editor_of, in_place, run_editor
+from envelope_secrets.cli.private_files import PREFIX, SHARED_MEMORY, anonymous_file, private_file
 from tests.secrets_cli_for_tests import (
     LOCAL,
     create,
@@ -235,7 +237,132 @@ def test_what_no_store_takes_cannot_be_stored(folder: Path) -> None:
     assert (status, "(edit, quit)" in shown) == (1, True)
 
 
+# --- a file without a name
+
+IN_PLACE = 'for file; do :; done; stat -L -c "%h %a" "$file" > seen; printf %s "$*" >> seen; '
+"""An editor gets its options first, and the file last."""
+
+
+@pytest.mark.parametrize("name", ["vim", "nvim", "nano", "ed", "emacs"])
+def test_an_editor_that_writes_in_place_gets_a_file_without_a_name(folder: Path, name: str) -> None:
+    create()
+    editor(folder, f'{IN_PLACE} ls -A memory >> seen; printf two > "$file"', name=name)
+    done("edit", "prod/db")
+    assert done("get", "prod/db") == "two"
+    seen = (folder / "seen").read_text()
+    assert seen.startswith("0 600\n")
+    assert seen.rpartition(" ")[2].startswith(f"/proc/{os.getpid()}/fd/") or name == "ed"
+    assert PREFIX not in seen
+
+
+def test_no_end_of_the_command_leaves_a_file_without_a_name(folder: Path) -> None:
+    create("prod/db", CANARY)
+    editor(folder, f"{IN_PLACE} echo $$ > pid; mv pid ready; exec sleep 60", name="vim")
+    with start_secrets("edit", *LOCAL, "prod/db", cwd=folder, env=dict(os.environ)) as process:
+        while not (folder / "ready").exists():
+            assert process.poll() is None
+        path = Path((folder / "seen").read_text().rpartition(" ")[2])
+        assert path.read_text() == CANARY
+        process.kill()
+        process.wait(timeout=60)
+    os.kill(int((folder / "ready").read_text()), signal.SIGKILL)
+    assert not path.exists()
+    assert not list((folder / "memory").iterdir())
+    assert not list(Path(SHARED_MEMORY).glob(f"{PREFIX}*"))
+    assert done("get", "prod/db") == CANARY
+
+
+@pytest.mark.skipif(shutil.which("ed") is None, reason="there is no ed here")
+def test_ed_itself_edits_a_file_without_a_name(folder: Path) -> None:
+    create()
+    os.environ["EDITOR"] = "ed"
+    with start_secrets("edit", *LOCAL, "prod/db", cwd=folder, env=dict(os.environ)) as process:
+        out, _ = process.communicate(b"1s/one/two/\nw\nq\n", timeout=60)
+    assert (process.returncode, b"has AWSCURRENT" in out) == (0, True)
+    assert done("get", "prod/db") == "two"
+
+
+def program(folder: Path, name: str, *, link: str = "") -> str:
+    path = folder / name
+    path.touch(0o700)
+    if link:
+        (folder / link).symlink_to(path)
+    return str(folder / (link or name))
+
+
+def test_what_was_not_seen_to_write_in_place_does_not_get_such_a_file(folder: Path) -> None:
+    assert in_place([str(folder / "vim")], {}) is None
+    vi = program(folder, "vim.basic", link="vi")
+    words = in_place([vi, "-f"], {})
+    assert words is not None
+    assert (words[:2], words[-1]) == ([vi, "-n"], "-f")
+    assert in_place([vi, "-g"], {}) is None  # it would end at once, and write later
+    assert in_place([vi, "--remote-wait"], {}) is None  # another vim would write, with its own settings
+    assert in_place([program(folder, "nvi", link="editor")], {}) is None
+    for link in ("view", "gvim", "rvim"):
+        (folder / link).symlink_to(folder / "vim.basic")
+        assert in_place([str(folder / link)], {}) is None
+    assert in_place([program(folder, "micro")], {}) is None
+    assert in_place([program(folder, "vim-like")], {}) is None
+    program(folder, "ed")
+    assert in_place(["ed"], {"PATH": str(folder)}) == ["ed"]
+    assert in_place(["sed", "-i", "s/a/b/"], os.environ) is None
+
+
+def test_where_no_file_is_without_a_name_the_editor_gets_one_with_a_name(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    create()
+    monkeypatch.setattr("envelope_secrets.cli.edit.anonymous_file", lambda: None)
+    editor(folder, 'echo $# "$1" > seen; printf two > "$1"', name="vim")
+    done("edit", "prod/db")
+    assert (folder / "seen").read_text().startswith(f"1 {folder / 'memory' / PREFIX}")
+
+
+def test_a_system_may_have_no_file_without_a_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuses(name: str) -> int:
+        raise PermissionError(1, name)
+
+    assert anonymous_file(make=None) is None
+    assert anonymous_file(make=refuses) is None
+    before = set(Path("/proc/self/fd").iterdir())
+    monkeypatch.setattr(os, "getpid", lambda: 0)  # as if /proc were that of other processes
+    assert anonymous_file() is None
+    assert set(Path("/proc/self/fd").iterdir()) == before
+
+
 # --- signals, disks
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_while_the_editor_starts_does_not_leave_it_running(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, number: signal.Signals
+) -> None:
+    started: list[subprocess.Popen[bytes]] = []
+
+    class Interrupting(subprocess.Popen[bytes]):
+        def __init__(self, *arguments: object, **options: object) -> None:
+            super().__init__(*arguments, **options)  # type: ignore[call-overload]  # they are Popen's own
+            started.append(self)
+            os.kill(os.getpid(), number)
+
+    monkeypatch.setattr(subprocess, "Popen", Interrupting)
+    before = signal.getsignal(number)
+    with pytest.raises(Interrupted), interruptible(die=lambda number: pytest.fail(f"a second {number}")):
+        run_editor(["sleep"], Path("60"), os.environ)
+    assert started[0].returncode == -signal.SIGTERM
+    assert signal.getsignal(number) is before
+
+
+def test_a_signal_that_is_ignored_stays_so_for_the_editor(folder: Path) -> None:
+    script = Path(program(folder, "hung-up"))
+    script.write_text("#!/bin/sh\nkill -HUP $$\n")
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        run_editor([str(script)], folder, os.environ)
+        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 def test_a_signal_ends_the_editor_and_removes_the_file(folder: Path) -> None:
@@ -245,8 +372,6 @@ def test_a_signal_ends_the_editor_and_removes_the_file(folder: Path) -> None:
         while not (folder / "ready").exists():
             assert process.poll() is None
         assert list((folder / "memory").glob(f"{PREFIX}*/secret.txt"))
-        while Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()[0] != "S":
-            pass  # on a busy machine it may not have come back yet from starting the editor, which it is to wait for
         process.send_signal(signal.SIGTERM)
         assert process.wait(timeout=60) == -signal.SIGTERM
     with pytest.raises(ProcessLookupError):

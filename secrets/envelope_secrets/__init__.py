@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from envelope_secrets.cache.limits import CacheLimits, CacheStats
     from envelope_secrets.client import SecretsClient
     from envelope_secrets.errors import (
+        NoSuchField,
         NotSupported,
         SecretConflict,
         SecretDeleted,
@@ -69,6 +70,7 @@ else:
         "LocalSecretStore": "envelope_secrets.stores.local",
         "NewSecret": "envelope_secrets.stores.protocol",
         "NewVersion": "envelope_secrets.stores.protocol",
+        "NoSuchField": "envelope_secrets.errors",
         "NotSupported": "envelope_secrets.errors",
         "ParameterStore": "envelope_secrets.stores.parameters",
         "PasswordPolicy": "envelope_secrets.password",
@@ -131,6 +133,7 @@ __all__ = [
     "LocalSecretStore",
     "NewSecret",
     "NewVersion",
+    "NoSuchField",
     "NotSupported",
     "ParameterStore",
     "PasswordPolicy",

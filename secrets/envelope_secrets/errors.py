@@ -7,7 +7,8 @@
     │   ├── SecretConflict         it is not as the call supposed: look again, then decide; nothing was changed
     │   ├── SecretRefused          the store's rules forbid it: a limit, a public policy, a secret that a service owns
     │   ├── SecretKeyUnavailable   the key that encrypts the secret does not work: enable it, or wait
-    │   ├── SecretFormatError      the value is not what was asked of it: no text, no JSON object, no such field
+    │   ├── SecretFormatError      the value is not what was asked of it: no text, no JSON object
+    │   │   └── NoSuchField        its JSON object has no such field; a KeyError too
     │   ├── NotSupported           this store has no such thing: use another store
     │   └── StoreFailed            the file of a local store cannot be read or written
     └── AwsError, InvalidArgument, KeyUnavailable, ...     as in `envelope.errors`
@@ -20,6 +21,7 @@ from __future__ import annotations
 from envelope.errors import EnvelopeError
 
 __all__ = [
+    "NoSuchField",
     "NotSupported",
     "SecretConflict",
     "SecretDeleted",
@@ -70,6 +72,12 @@ class SecretKeyUnavailable(SecretsError):
 
 class SecretFormatError(SecretsError):
     """The value is there, but it is not what was asked of it."""
+
+
+class NoSuchField(SecretFormatError, KeyError):
+    """The JSON object has no field of that name; a `KeyError` too, which is what a mapping raises."""
+
+    __str__ = Exception.__str__  # that of KeyError shows the repr of the text
 
 
 class NotSupported(SecretsError):

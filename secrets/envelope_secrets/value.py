@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any, NoReturn, TypeVar
 
-from envelope_secrets.errors import SecretFormatError
+from envelope_secrets.errors import NoSuchField, SecretFormatError
 from envelope_secrets.typed_values import typed_value
 
 __all__ = ["HidesValue", "Secret", "SecretFields"]
@@ -40,7 +40,8 @@ class SecretFields(HidesValue, Mapping[str, Any]):
     Nested objects are `SecretFields` too, and arrays are tuples. ``dict(fields)`` makes a copy of the first level.
 
     Raises:
-        SecretFormatError: on access to a field that is not there. It is a `KeyError` too, as of every mapping.
+        NoSuchField: on access to a field that is not there. It is a `SecretFormatError`, and a `KeyError` too, as of
+            every mapping.
     """
 
     __slots__ = ("_fields", "_where")
@@ -53,7 +54,7 @@ class SecretFields(HidesValue, Mapping[str, Any]):
         try:
             return self._fields[name]
         except KeyError:
-            raise _NoSuchField(
+            raise NoSuchField(
                 f"{self._where} has no field {_shown(name)}", hint=f"it has {_names_of(self._fields)}"
             ) from None
 
@@ -177,12 +178,6 @@ class Secret(HidesValue):
             InvalidArgument: `kind` is neither a dataclass nor a pydantic model.
         """
         return typed_value(kind, self.json, where=f"the value of {self.name}")
-
-
-class _NoSuchField(SecretFormatError, KeyError):
-    """What a mapping raises, and what this package raises."""
-
-    __str__ = Exception.__str__  # that of KeyError shows the repr of the text
 
 
 def _parsed(text: str, where: str) -> SecretFields | str:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import sys
 import uuid
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -13,9 +15,9 @@ import click
 
 from envelope.cli.program import ManyOptions
 from envelope.cli.report import Report
-from envelope_secrets.cli.editors import editor_of, run_editor
+from envelope_secrets.cli.editors import editor_of, in_place, run_editor
 from envelope_secrets.cli.examples import examples
-from envelope_secrets.cli.private_files import PrivateFile, private_file
+from envelope_secrets.cli.private_files import AnonymousFile, PrivateFile, anonymous_file, private_file
 from envelope_secrets.cli.said import labels_text, place_fields, say
 from envelope_secrets.cli.store_options import OFTEN, opened_client, store_options, store_settings_of
 from envelope_secrets.errors import SecretConflict, SecretFormatError, SecretNotFound
@@ -44,7 +46,7 @@ def command(context: click.Context, /, secret_id: str, stage: str, **values: Any
     """Open a value in VISUAL or EDITOR; store what comes back as a new version.
 
     Nothing is stored if nothing was changed, or if somebody else has stored a version meanwhile. The file is in memory
-    where the system has a place for that, and is removed in any case.
+    where the system has a place for that, and is removed in any case. vim, nano, ed and emacs edit one without a name.
     """
     settings = store_settings_of(context, values)
     with opened_client(context, settings) as client:
@@ -96,7 +98,7 @@ def _edited(draft: _Draft, report: Report) -> str:
     """What the editor made of it, once it can be stored."""
     words = editor_of(os.environ)
     before = draft.text.encode()  # the error for a binary value comes before any file
-    with private_file("secret.json" if draft.is_json else "secret.txt", os.environ) as file:
+    with _file_for(words, "secret.json" if draft.is_json else "secret.txt") as (words, file):
         if not file.is_in_memory:
             report.note("on disk", f"the file for the editor is on a disk, until it is removed: {file.path.parent}")
         file.write(before)
@@ -108,7 +110,20 @@ def _edited(draft: _Draft, report: Report) -> str:
                 return text
 
 
-def _read(file: PrivateFile, draft: _Draft) -> str:
+@contextlib.contextmanager
+def _file_for(words: list[str], name: str) -> Iterator[tuple[list[str], AnonymousFile | PrivateFile]]:
+    """The words to start an editor with, and a file that it can edit; one without a name where that is safe."""
+    words_in_place = in_place(words, os.environ)
+    anonymous = anonymous_file() if words_in_place else None
+    if words_in_place and anonymous:
+        with contextlib.closing(anonymous):
+            yield words_in_place, anonymous
+    else:
+        with private_file(name, os.environ) as file:
+            yield words, file
+
+
+def _read(file: AnonymousFile | PrivateFile, draft: _Draft) -> str:
     """What is in the file. Editors end the last line; a value without a line end keeps none."""
     content = file.read(MAX_VALUE_BYTES + 1)
     try:

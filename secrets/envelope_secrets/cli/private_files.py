@@ -1,4 +1,8 @@
-"""A file for an editor: in a directory that nobody else can look into, in memory where there is such a place."""
+"""A file for an editor: one without a name, or in a directory that nobody else can look into.
+
+The first is for editors that write into the file that they were given, where the system is Linux. The second is in
+memory where there is a place for that.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +12,7 @@ import os
 import shutil
 import stat
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from io import FileIO
 from pathlib import Path
 
@@ -16,10 +20,60 @@ from envelope.errors import StreamFailed
 from envelope.replacement import translated_os_errors
 from envelope_secrets.cli.value_input import read_limited
 
-__all__ = ["PrivateFile", "private_file"]
+__all__ = ["AnonymousFile", "PrivateFile", "anonymous_file", "private_file"]
 
 PREFIX = ".envelope-edit-"
 SHARED_MEMORY = "/dev/shm"  # noqa: S108 - the directory in it is ours alone
+MEMFD_CREATE: Callable[[str], int] | None = getattr(os, "memfd_create", None)
+"""Of Linux alone. Its files are closed to programs that are started, and to everybody else."""
+
+
+class AnonymousFile:
+    """A file in memory that has no name anywhere; it ends with this process, whatever that ends with.
+
+    Attributes:
+        path: how another process of the same user opens it while this one is there. Not ``/dev/fd``, which is another
+            file in each process, and which vim takes for a pipe.
+    """
+
+    is_in_memory = True
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        self.path = Path(f"/proc/{os.getpid()}/fd/{descriptor}")
+
+    def write(self, content: bytes) -> None:
+        """Put this into it, which must be empty."""
+        with translated_os_errors("write the file for the editor"), open(self._descriptor, "wb", closefd=False) as file:
+            file.write(content)
+
+    def read(self, most_bytes: int) -> bytes:
+        """What is in it now, at most so many bytes and one."""
+        with translated_os_errors("read", self.path), FileIO(self._descriptor, "r", closefd=False) as file:
+            file.seek(0)
+            return read_limited(file, most_bytes)
+
+    def close(self) -> None:
+        os.close(self._descriptor)
+
+
+def anonymous_file(*, make: Callable[[str], int] | None = MEMFD_CREATE) -> AnonymousFile | None:
+    """A file without a name, mode 0600; None where the system has none, or none that an editor could open.
+
+    Args:
+        make: gives the descriptor of a new one, which no program that is started inherits.
+    """
+    if make is None:
+        return None
+    try:
+        file = AnonymousFile(make("envelope-edit"))
+    except OSError:  # a kernel that was built or told to refuse it
+        return None
+    if file.path.exists():
+        file.path.chmod(0o600)
+        return file
+    file.close()  # /proc is not there, or shows the processes of another namespace
+    return None
 
 
 class PrivateFile:

@@ -34,12 +34,16 @@ def new_arn(store_id: str, name: str) -> str:
 
 
 def check_secret_id(secret_id: object) -> str:
-    """Return a name or an ARN, or raise `InvalidArgument`; what it names may not exist."""
+    """Return a name or an ARN, or raise `InvalidArgument`.
+
+    What it names may not exist: no name has letters like those of Greek, but they may be asked for, as in the service.
+    What cannot be printed is refused by every store: it is a value, or a line end that was read along with a name.
+    """
     if not isinstance(secret_id, str):
         raise InvalidArgument(f"secret_id must be a name or an ARN, not {type(secret_id).__name__}")
-    if not 1 <= len(secret_id) <= MAX_ID_CHARACTERS or not secret_id.isascii():
+    if not 1 <= len(secret_id) <= MAX_ID_CHARACTERS or not secret_id.isprintable():
         raise InvalidArgument(
-            f"secret_id must be 1 to {MAX_ID_CHARACTERS:,} ASCII characters",
+            f"secret_id must be 1 to {MAX_ID_CHARACTERS:,} printable characters",
             hint="a name, or an ARN with or without its last six characters",
         )
     return secret_id
