@@ -145,7 +145,7 @@ def test_secrets_manager_invokes_the_function_for_this_account_and_nobody_else_d
     assert schedule["Properties"]["SecretId"] == SECRET
 
 
-@pytest.mark.parametrize("name", ["RotationFailed", "RotationAbandoned", "TestRotationFailed"])
+@pytest.mark.parametrize("name", ["RotationFailed", "RotationAbandoned"])
 def test_a_rotation_that_failed_is_told(template: Template, name: str) -> None:
     rule = template.resources["Failed"]["Properties"]
     event = {**FAILED, "detail": {**FAILED["detail"], "eventName": name}}

@@ -46,7 +46,7 @@ def command(context: click.Context, /, secret_id: str, stage: str, **values: Any
     """Open a value in VISUAL or EDITOR; store what comes back as a new version.
 
     Nothing is stored if nothing was changed, or if somebody else has stored a version meanwhile. The file is in memory
-    where the system has a place for that, and is removed in any case. vim, nano, ed and emacs edit one without a name.
+    where the system has a place for that, and is removed in any case.
     """
     settings = store_settings_of(context, values)
     with opened_client(context, settings) as client:
