@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from envelope.errors import AwsAccessDenied, AwsUnavailable
+from envelope.errors import AwsAccessDenied, AwsUnavailable, InvalidArgument
 from envelope.testing import FakeClock
 from envelope_secrets.errors import SecretConflict, SecretNotFound, SecretRefused
 from envelope_secrets.policies import PolicyControl
@@ -188,6 +188,12 @@ def test_a_value_is_swapped_in_for_the_one_that_was_seen(service: Service) -> No
         put_if_current(service.store, ID, new_version({"a": 2}), seen.version_id)
     assert service.store.read(ID).json["a"] == 1
     assert sum(bool(stages) for stages in service.stages().values()) == 3
+
+
+def test_nothing_is_stored_for_what_cannot_be_a_version(service: Service) -> None:
+    with pytest.raises(InvalidArgument, match="version_id must have 32 to 64 characters"):
+        put_if_current(service.store, ID, new_version("x", token=V4), "x")
+    assert service.fake.count("PutSecretValue") == 0
 
 
 @pytest.mark.parametrize("operation", ["PutSecretValue", MOVE])

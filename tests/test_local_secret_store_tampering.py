@@ -270,7 +270,7 @@ def test_the_store_has_no_method_that_skips_the_check(path: Path) -> None:
         "versions": (NAME,),
     }
     methods = {name for name in dir(LocalSecretStore) if not name.startswith("_")}
-    assert methods - given.keys() == {"close", "list", "read_many"}
+    assert methods - given.keys() == {"check_version_id", "close", "list", "read_many"}
     with local_store(path) as store:
         for name, arguments in given.items():
             with pytest.raises(StoreFailed):

@@ -254,6 +254,8 @@ def test_at_a_terminal_the_value_is_asked_for_twice() -> None:
     assert typed(b"one", b"one") == "one"
     with pytest.raises(InvalidArgument, match="the two values are not the same"):
         typed(b"one", b"two")
+    with pytest.raises(InvalidArgument, match="the value is empty"):
+        typed(b"")
 
 
 # --- create
@@ -465,7 +467,7 @@ def test_without_a_key_the_keystore_has_it(folder: Path, monkeypatch: pytest.Mon
     assert run_secrets("get", "a", "--passphrase-fd", "0", stdin=f"{PASSPHRASE}\n".encode()).out == b"value"
     assert run_secrets("get", "a", "--passphrase-fd", "0", stdin=b"wrong\n").status == 4
     other = run_secrets("get", "a", "-k", "local:app", "--passphrase-fd", "0", stdin=f"{PASSPHRASE}\n".encode())
-    assert (other.status, "with -k; the cause says which" in other.errors) == (4, True)
+    assert (other.status, "with -k; -vv shows which" in other.errors) == (4, True)
 
 
 def test_a_key_without_a_store_is_usage() -> None:

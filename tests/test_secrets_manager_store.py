@@ -625,6 +625,20 @@ WRONG: dict[str, tuple[Call, str]] = {
     "a policy to validate": (lambda store: store.validate_policy("[]"), "policy must be a JSON object"),
     "an id beside it": (lambda store: store.validate_policy("{}", secret_id=""), "secret_id has 0 characters"),
     "no regions": (lambda store: store.replicate("a", ["us-east-1"]), "regions must map regions to KMS keys"),  # type: ignore[arg-type]
+    "a version that is short": (
+        lambda store: store.read("a", version_id="x"),
+        "version_id must have 32 to 64 characters",
+    ),
+    "a move to a short one": (
+        lambda store: store.move_stage("a", StageMove("b", "x", None)),
+        "to_version must have 32",
+    ),
+    "a move from a short one": (
+        lambda store: store.move_stage("a", StageMove("b", None, "x")),
+        "from_version must have 32",
+    ),
+    "copies nowhere": (lambda store: store.replicate("a", {}), "regions must be one at least"),
+    "no copies to remove": (lambda store: store.remove_replicas("a", []), "regions must be one at least"),
     "a region's key": (lambda store: store.replicate("a", {"us-east-1": TOO_LONG}), "a KMS key has 2,049"),
     "a flag of replicas": (lambda store: store.replicate("a", {}, overwrite=1), "overwrite must be True or False"),  # type: ignore[arg-type]
     "regions to leave": (lambda store: store.remove_replicas("a", "us-east-1"), "regions must be a list of regions"),

@@ -104,6 +104,12 @@ ROWS: list[tuple[str, str, type[EnvelopeError], str]] = [
         SecretRefused,
         "the secret is a replica",
     ),
+    (
+        "InvalidParameterException",
+        "You can't delete secret prod/db that still has replica regions [us-east-1].",
+        SecretConflict,
+        "the secret has copies in other regions",
+    ),
     ("InvalidParameterException", "", InvalidArgument, "does not take the arguments"),
     ("LimitExceededException", "", SecretRefused, "a quota of the service is reached"),
     ("PublicPolicyException", "", SecretRefused, "would open the secret to the public"),

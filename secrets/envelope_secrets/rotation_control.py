@@ -23,6 +23,8 @@ MAX_ARN_CHARACTERS = 2_048
 
 _FUNCTION_ARN = re.compile(r"arn:[a-z0-9-]+:lambda:[a-z0-9-]+:[0-9]{12}:function:[A-Za-z0-9_$:-]+")
 
+_NO_FUNCTION_HINT = "put a new version; with staging labels, envelope_secrets.rotation.rotate rotates in this process"
+
 
 @dataclass(frozen=True, slots=True)
 class RotationReport:
@@ -172,9 +174,7 @@ class RotationControl:
     def _rotates(self) -> Rotates:
         if isinstance(self._store, Rotates):
             return self._store
-        raise NotSupported(
-            f"a {type(self._store).__name__} starts no rotations", hint="put a new version and promote it"
-        )
+        raise NotSupported(f"a {type(self._store).__name__} starts no rotations", hint=_NO_FUNCTION_HINT)
 
 
 def _check(name: str, problem: str | None) -> None:

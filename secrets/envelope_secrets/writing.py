@@ -7,7 +7,7 @@ import logging
 import time
 import uuid
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 from envelope.errors import AwsUnavailable, EnvelopeError, InvalidArgument
 from envelope_secrets.errors import SecretConflict
@@ -31,6 +31,13 @@ MAX_ROTATION_TOKEN_CHARACTERS = 256
 MAX_KEY_ID_CHARACTERS = 2_048
 
 _log = logging.getLogger(__name__)
+
+
+@runtime_checkable
+class _ChecksVersionIds(Protocol):
+    """A store that knows what no id of a version is: said before a value is stored that could not become current."""
+
+    def check_version_id(self, version_id: str) -> None: ...
 
 
 def new_version(
@@ -145,8 +152,10 @@ def put_if_current(
 
     Raises:
         SecretConflict: another version is current; it still is.
-        InvalidArgument: `version` asks for other labels than AWSCURRENT.
+        InvalidArgument: `version` asks for other labels than AWSCURRENT, or no version could have that id.
     """
+    if expected_version_id is not None and isinstance(store, _ChecksVersionIds):
+        store.check_version_id(expected_version_id)
     if version.stages != (AWSCURRENT,):
         raise InvalidArgument(f"stages must be {AWSCURRENT} alone, because no other label can be swapped with it")
     private = f"{SWAP_STAGE_PREFIX}{version.token}"

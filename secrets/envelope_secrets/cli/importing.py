@@ -89,6 +89,11 @@ def command(
     is_missing = settings.path is not None and not os.path.lexists(settings.path)
     with nullcontext() if dry_run and is_missing else opened_client(context, settings, makes=True) as client:
         statuses = [_import(context, client, secret, existing, dry_run=dry_run) for secret in secrets]
+    if None in statuses and not skip_existing:
+        text = (
+            "what was kept has other versions here: --overwrite gives it those of the file, --skip-existing leaves it"
+        )
+        context.ensure_object(Report).note("kept", text)
     kept = FAILED if not skip_existing else 0
     context.exit(worst_of(kept if status is None else status for status in statuses))
 

@@ -57,7 +57,10 @@ class ValueSource:
         """
         content = self._content(secret_id)
         if not content:
-            raise InvalidArgument("the value is empty", hint="is the command before the pipe the right one?")
+            hint = (
+                "is the command before the pipe the right one?" if self.file is None else "is the file the right one?"
+            )
+            raise InvalidArgument("the value is empty", hint=hint)
         if self.is_binary:
             return content
         try:
@@ -84,6 +87,8 @@ class ValueSource:
 
     def _typed(self, secret_id: str) -> bytes:
         typed = self.ask(f"Value of {secret_id[:512]!r} (one line, not shown): ")
+        if not typed:
+            raise InvalidArgument("the value is empty", hint="nothing was changed; try again")
         if self.ask("The same again: ") != typed:
             raise InvalidArgument("the two values are not the same", hint="nothing was changed; try again")
         return typed

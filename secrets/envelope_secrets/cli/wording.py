@@ -22,13 +22,22 @@ WORDING = (
     ),
     (
         "use the keyring under which the store was made; the cause says which key that is",
-        "give the key under which the store was made, with -k; the cause says which that is",
+        "give the key under which the store was made, with -k; -vv shows which that is",
     ),
     (
         "promote a version, or put a value",
         "envelope secrets promote makes a version current, envelope secrets put stores a value",
     ),
-    ("put a new version and promote it", "envelope secrets put stores a new version"),
+    (
+        "put a new version; with staging labels, envelope_secrets.rotation.rotate rotates in this process",
+        "envelope secrets rotate ID --with TARGET rotates it here; envelope secrets put stores a new version",
+    ),
+    ("remove_replicas deletes them; then delete it", "remove the copies first, then delete it"),
+    ("--force replaces it, --skip-existing leaves it and goes on with the others", "--force replaces it"),
+    (
+        "decode it first: base64.b64decode(message), or base64.urlsafe_b64decode if it holds - or _",
+        "base64 -d decodes it; - as the file is standard input",
+    ),
     ("what can be done now: nothing", "nothing can be done"),
     ("what can be done now: ", "what can be done now: --"),
     (", promote-", ", --promote-"),

@@ -223,6 +223,10 @@ class LocalSecretStore:
         local_checks.check_something(description, kms_key_id)
         self._change(secret_id, lambda before, now_s: writing.updated(before, now_s=now_s, description=description))
 
+    def check_version_id(self, version_id: str) -> None:
+        """Raise `InvalidArgument` for what cannot be the id of a version: 32 to 64 characters."""
+        local_checks.check_selector(None, version_id)
+
     def move_stage(self, secret_id: str, move: StageMove) -> None:
         """See `SecretStore.move_stage`."""
         checked = local_checks.check_move(move)

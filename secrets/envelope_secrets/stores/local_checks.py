@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Iterable, Iterator
 
 from envelope.errors import EnvelopeError, InvalidArgument
-from envelope_secrets.errors import NotSupported
+from envelope_secrets.errors import NotSupported, SecretNotFound
 from envelope_secrets.limits import (
     description_problem,
     name_problem,
@@ -42,6 +42,8 @@ __all__ = [
 MAX_NOW_S = 253_370_764_800
 """The year 9999 begins. A recovery window later there is still a date."""
 
+_NOT_FOUND_HINT = "check the name, the label and the file of the store; list and versions say what there is"
+
 _SHOWN_TEXTS = ("InvalidParameterException", "LimitExceededException")
 """Of these codes the rule's own text says more than the code."""
 
@@ -64,7 +66,10 @@ def _error_of(broken: RuleBroken, subject: str) -> EnvelopeError:
     refusal = refusal_of(broken.code, said=broken.text, moves_label=True)
     what = broken.text if refusal is None else refusal.what
     more = f" ({broken.text.removesuffix('.')})" if broken.code in _SHOWN_TEXTS else ""
-    return error_for(broken.code, f"secret {subject[:200]!r}: {what}{more}", said=broken.text, moves_label=True)
+    error = error_for(broken.code, f"secret {subject[:200]!r}: {what}{more}", said=broken.text, moves_label=True)
+    if type(error) is SecretNotFound:
+        error.hint = error.hint and _NOT_FOUND_HINT  # that of AWS speaks of regions and accounts
+    return error
 
 
 def check_secret(secret: object) -> NewSecret:

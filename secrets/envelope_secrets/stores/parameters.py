@@ -51,6 +51,11 @@ ADVANCED_BYTES = 8_192
 PAGE_ENTRIES = 50
 """Service model: MaxResults of GetParameterHistory and of DescribeParameters."""
 
+_CURRENT_HINT = (
+    f"the newest version is {AWSCURRENT}, always, and nothing compares and swaps: leave out expected_version_id; "
+    f'stages=["{AWSCURRENT}", "blue"] gives a new version a label of your own'
+)
+
 
 class ParameterStore:
     """Parameters of AWS Systems Manager: a `SecretStore` as far as it goes, with hierarchies. Safe for threads.
@@ -293,7 +298,7 @@ class ParameterStore:
         labels = tuple(stage for stage in version.stages if stage != AWSCURRENT)
         _check_labels(labels)
         if AWSCURRENT not in version.stages:
-            _not_supported("a new version that is not current", f"the newest version is {AWSCURRENT}, always")
+            _not_supported("a new version that is not current", _CURRENT_HINT)
         number = self._call("PutParameter", name, Name=name.name, **arguments).whole_number("Version")
         if labels:
             self._label(name, number, labels)

@@ -128,6 +128,13 @@ _REFUSALS = (
     Refusal(
         "InvalidParameterException",
         SecretConflict,
+        "the secret has copies in other regions",
+        "remove_replicas deletes them; then delete it",
+        said=_words("still has replica"),
+    ),
+    Refusal(
+        "InvalidParameterException",
+        SecretConflict,
         "the staging label is not where the call supposes it",
         "look at the labels again, then decide; nothing was changed",
         moves_label=True,

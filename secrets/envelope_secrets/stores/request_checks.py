@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from envelope.aws.client_options import check_region
 from envelope.errors import EnvelopeError, InvalidArgument
@@ -22,9 +22,11 @@ __all__ = [
     "check_regions",
     "check_rules",
     "check_secret_id",
+    "check_some",
     "check_stage",
     "check_tag_names",
     "check_text",
+    "check_version_ids",
 ]
 
 MAX_ID_CHARACTERS = 2_048
@@ -90,6 +92,11 @@ def check_read(stage: str | None, version_id: str | None) -> None:
         check_stage(stage)
     if version_id is not None:
         check_text("version_id", version_id, MAX_VERSION_ID_CHARACTERS, least=1)
+
+
+def check_version_ids(**version_ids: str | None) -> None:
+    """Raise `InvalidArgument` for what cannot be the id of a version in Secrets Manager, where it is a token."""
+    check_rules(**{name: limits.token_problem(given) for name, given in version_ids.items() if given is not None})
 
 
 def check_new_version(version: NewVersion) -> None:
@@ -166,6 +173,12 @@ def check_region_names(option: str, regions: Iterable[str]) -> tuple[str, ...]:
     if isinstance(given, str | bytes) or not isinstance(given, Iterable):
         raise InvalidArgument(f"{option} must be a list of regions, not {type(given).__name__}", hint='["us-east-1"]')
     return tuple(dict.fromkeys(check_region(option, region) for region in given))
+
+
+def check_some(option: str, values: Collection[str]) -> None:
+    """Raise `InvalidArgument` if there are none."""
+    if not values:
+        raise InvalidArgument(f"{option} must be one at least")
 
 
 def check_text(option: str, value: object, most: int, *, least: int = 0) -> str:

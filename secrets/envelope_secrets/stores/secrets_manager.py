@@ -36,8 +36,10 @@ from envelope_secrets.stores.request_checks import (
     check_regions,
     check_rules,
     check_secret_id,
+    check_some,
     check_tag_names,
     check_text,
+    check_version_ids,
     sorted_ids,
 )
 from envelope_secrets.stores.secret_ids import region_of
@@ -114,6 +116,7 @@ class SecretsManagerStore:
             SecretConflict: both are given, and the version does not have the label.
         """
         check_read(stage, version_id)
+        check_version_ids(version_id=version_id)
         return self._reads.read(check_secret_id(secret_id), stage, version_id)
 
     def read_many(self, secret_ids: Sequence[str]) -> Mapping[str, Secret | EnvelopeError]:
@@ -233,6 +236,10 @@ class SecretsManagerStore:
             KmsKeyId=kms_key_id,
         )
 
+    def check_version_id(self, version_id: str) -> None:
+        """Raise `InvalidArgument` for what cannot be the id of a version: 32 to 64 characters."""
+        check_version_ids(version_id=version_id)
+
     def move_stage(self, secret_id: str, move: StageMove) -> None:
         """Move or take away one label, if it is where `move` says; one call of UpdateSecretVersionStage.
 
@@ -240,6 +247,7 @@ class SecretsManagerStore:
             SecretConflict: it is elsewhere. It may be where it should be, if the answer to a first try was lost.
         """
         check_move(move)
+        check_version_ids(to_version=move.to_version, from_version=move.from_version)
         self._call(
             "UpdateSecretVersionStage",
             secret_id,
@@ -364,6 +372,7 @@ class SecretsManagerStore:
         """
         check_flag("overwrite", overwrite)
         check_regions("regions", regions)
+        check_some("regions", regions)
         answer = self._call(
             "ReplicateSecretToRegions",
             secret_id,
@@ -375,6 +384,7 @@ class SecretsManagerStore:
     def remove_replicas(self, secret_id: str, regions: Iterable[str]) -> tuple[Replica, ...]:
         """Delete copies, at once; one call of RemoveRegionsFromReplication. The copies that are left."""
         removed = [*check_region_names("regions", regions)]  # `list` is a method here
+        check_some("regions", removed)
         return replicas_in(self._call("RemoveRegionsFromReplication", secret_id, RemoveReplicaRegions=removed))
 
     def stop_replication(self, secret_id: str) -> str:
