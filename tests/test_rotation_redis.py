@@ -386,6 +386,41 @@ def test_what_was_changed_is_in_the_acl_file(server_with_acl_file: Any) -> None:
     assert admin.execute_command("ACL", "GETUSER", "app")["passwords"] == [digest("three")]
 
 
+SAVED_BY = (*APP_RULES, "+acl|setuser", "+acl|save", "+multi", "+exec", "+discard")
+
+
+@pytest.mark.parametrize("strategy", [SingleUser(), DualPassword()])
+@pytest.mark.parametrize("may_save", [True, False])
+def test_a_password_that_was_set_and_not_saved_is_saved_by_the_repeated_step(
+    server_with_acl_file: Any,
+    store: LocalSecretStore,
+    strategy: Strategy,
+    may_save: bool,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    port, admin, acl = server_with_acl_file
+    admin.execute_command("ACL", "SETUSER", "app", "reset", *SAVED_BY, ">one")
+    target = plain(persistence="acl-file")
+    login = {"engine": "redis", "host": "localhost", "port": port, "username": "app", "password": "one"}
+    store = local_store(tmp_path / "secrets.db")
+    store.create(new_secret(NAME, login, token=T2))
+
+    def half_done(self: RedisConnection, *commands: tuple[str | bytes, ...], what: str) -> None:
+        self.ask(*commands[0], what=what)
+        raise TargetError("the disk of the server is full")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(RedisConnection, "together", half_done)
+        with pytest.raises(TargetError, match="is full"):
+            rotate(store, NAME, target, strategy, token=T3)
+    pending = digest(store.read(NAME, stage="AWSPENDING").json["password"])
+    assert pending not in acl.read_text()
+    if not may_save:
+        admin.execute_command("ACL", "SETUSER", "app", "-acl|save")
+    assert rotate(store, NAME, target, strategy).version_id == T3
+    assert (pending in acl.read_text()) is may_save
+
+
 def test_what_was_changed_is_in_the_configuration_file(users: Users) -> None:
     users.add("app", "one")
     with users.session(plain(persistence="config-file")) as session:

@@ -13,7 +13,13 @@ if TYPE_CHECKING:
     from envelope_secrets.rotation.alternating_users import AlternatingUsers
     from envelope_secrets.rotation.api_key import ApiKey, ApiKeyService
     from envelope_secrets.rotation.credentials import parse_credentials
-    from envelope_secrets.rotation.database import Database, DatabaseCredentials, DatabaseSession, KeepsTwoPasswords
+    from envelope_secrets.rotation.database import (
+        Database,
+        DatabaseCredentials,
+        DatabaseSession,
+        KeepsTwoPasswords,
+        SavesAccounts,
+    )
     from envelope_secrets.rotation.deadline import Deadline
     from envelope_secrets.rotation.diagnosis import RotationAction, RotationDiagnosis
     from envelope_secrets.rotation.dual_password import DualPassword
@@ -94,6 +100,7 @@ else:
         "RotationRepair": "repairing",
         "RotationResult": "in_process",
         "Rotator": "rotator",
+        "SavesAccounts": "database",
         "SigningKey": "signing_key",
         "SingleUser": "single_user",
         "StepProgress": "in_process",
@@ -165,6 +172,7 @@ __all__ = [
     "RotationRepair",
     "RotationResult",
     "Rotator",
+    "SavesAccounts",
     "SigningKey",
     "SingleUser",
     "StepProgress",

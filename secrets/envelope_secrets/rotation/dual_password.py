@@ -16,7 +16,7 @@ from envelope_secrets.rotation.accounts import (
     open_admin,
 )
 from envelope_secrets.rotation.credentials import with_login
-from envelope_secrets.rotation.database import Database, DatabaseSession, KeepsTwoPasswords
+from envelope_secrets.rotation.database import Database, DatabaseSession, KeepsTwoPasswords, save_accounts
 from envelope_secrets.rotation.failures import TargetError
 from envelope_secrets.rotation.hosts import EqualHosts, HostCheck
 from envelope_secrets.rotation.probing import Login, Source, find_login
@@ -69,9 +69,11 @@ class _DualPasswordRotator:
     def apply(self, rotation: Rotation, pending: Secret) -> None:
         accounts = self._accounts(rotation, pending)
         login = find_login(self.database, accounts.pending_first(), rotation.deadline)
-        with login.session:
-            if login.source is not Source.PENDING and not accounts.current.admin_secret_id:
-                self._add(login.session, accounts, login)
+        with login.session as session:
+            if login.source is Source.PENDING:
+                save_accounts(session)
+            elif not accounts.current.admin_secret_id:
+                self._add(session, accounts, login)
         if login.source is not Source.PENDING and accounts.current.admin_secret_id:
             with open_admin(rotation, self.database, accounts.current, self.options.same_host) as admin:
                 self._add(admin, accounts, login)

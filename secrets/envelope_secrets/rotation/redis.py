@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import TracebackType
@@ -12,7 +13,7 @@ from envelope_secrets.password import PasswordPolicy
 from envelope_secrets.rotation.database import DatabaseCredentials
 from envelope_secrets.rotation.deadline import Deadline
 from envelope_secrets.rotation.driver_options import check_new_password, check_options, check_two_names
-from envelope_secrets.rotation.failures import TargetError
+from envelope_secrets.rotation.failures import PrivilegeMissing, TargetError
 from envelope_secrets.rotation.redis_acl import AclUser, hash_rule, like_rules, missing_from, parse_user
 from envelope_secrets.rotation.redis_connection import RedisConnection, connect
 from envelope_secrets.rotation.tls import Tls, TlsMode
@@ -141,6 +142,13 @@ class RedisSession:
     def check_use(self) -> None:
         """See `DatabaseSession.check_use`: tries the command `Redis.probe`."""
         self._connection.ask(*self._options.probe, what=f"the command {self._options.probe[0]}")
+
+    def save_accounts(self) -> None:
+        """See `SavesAccounts`."""
+        save = _SAVES[self._options.persistence]
+        if save is not None:
+            with contextlib.suppress(PrivilegeMissing):
+                self._connection.ask(*save, what="saving the users")
 
     def _change(self, username: str, *rules: str, what: str) -> None:
         if username != self._username:

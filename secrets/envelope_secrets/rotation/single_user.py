@@ -16,7 +16,7 @@ from envelope_secrets.rotation.accounts import (
     open_admin,
 )
 from envelope_secrets.rotation.credentials import with_login
-from envelope_secrets.rotation.database import Database, DatabaseSession
+from envelope_secrets.rotation.database import Database, DatabaseSession, save_accounts
 from envelope_secrets.rotation.failures import AccountLocked, LoginRefused
 from envelope_secrets.rotation.hosts import EqualHosts, HostCheck
 from envelope_secrets.rotation.probing import Source, find_login
@@ -94,7 +94,8 @@ class _SingleUserRotator:
             return open_admin(accounts.rotation, self.database, accounts.current, self.options.same_host)
         if login.source is not Source.PENDING:
             return login.session
-        with login.session:
+        with login.session as session:
+            save_accounts(session)
             return None
 
     def _accounts(self, rotation: Rotation, pending: Secret) -> Accounts:
