@@ -393,7 +393,7 @@ SAVED_BY = (*APP_RULES, "+acl|setuser", "+acl|save", "+multi", "+exec", "+discar
 @pytest.mark.parametrize("may_save", [True, False])
 def test_a_password_that_was_set_and_not_saved_is_saved_by_the_repeated_step(
     server_with_acl_file: Any,
-    store: LocalSecretStore,
+    tmp_path: Path,
     strategy: Strategy,
     may_save: bool,
     monkeypatch: pytest.MonkeyPatch,
