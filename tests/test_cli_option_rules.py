@@ -16,7 +16,15 @@ from tests.cli_for_tests import AES, OTHER, make_keys, run_cli
 
 ARN = "arn:aws:kms:eu-west-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab"
 DISCOVERY = ("--discovery", "--account", "111122223333", "--region", "eu-west-1")
-NEVER = {"--version", "--help-all", "--yes", "--force-without-recovery", "--despite-function", "--with"}
+NEVER = {
+    "--version",
+    "--help-all",
+    "--yes",
+    "--force-without-recovery",
+    "--despite-function",
+    "--with",
+    "--test-statement",
+}
 """Asked for on the command line only: a variable would do it again and again."""
 
 

@@ -93,11 +93,34 @@ def test_postgresql_with_a_single_user_from_a_dry_run_to_a_repair(postgresql_ser
     assert stuck not in server.log_text()
 
 
+def test_an_administrator_of_postgresql_who_may_make_no_account_is_told_by_a_dry_run(
+    postgresql_server: RunningServer,
+) -> None:
+    server, name = postgresql_server, f"app_{uuid.uuid4().hex[:8]}"
+    import psycopg
+
+    dsn = f"host={server.host} port={server.port} user={server.admin} password={server.password} dbname=postgres"
+    with psycopg.connect(dsn, sslmode="require") as other:
+        other.execute(f"CREATE ROLE {name}_weak LOGIN PASSWORD 'logged'")
+        other.execute(f"CREATE ROLE {name}_plain LOGIN PASSWORD 'logged'")
+    create("prod/root", value(server, f"{name}_weak", "logged"))
+    create("prod/db", value(server, f"{name}_plain", "logged", masterarn="prod/root"))
+    how = ("prod/db", "--with", "postgresql", "--strategy", "alternating-users", "--ca-file", server.ca_file)
+    ended = local("rotate", *how, "--dry-run")
+    assert (ended.status, "the administrator may make no accounts" in ended.errors) == (3, True), ended.errors
+    assert "hint: ALTER ROLE" in ended.errors
+    assert list(labels()) == ["AWSCURRENT"]
+    put("prod/root", value(server, server.admin, server.password))
+    assert "would make a new version" in spoken("rotate", *how, "--dry-run")
+
+
 def test_postgresql_without_its_authority_is_not_taken_for_a_wrong_password(postgresql_server: RunningServer) -> None:
     create("prod/db", value(postgresql_server, "nobody"))
     how = ("prod/db", "--with", "postgresql", "--strategy", "single-user")
     ended = local("rotate", *how, "--ca-file", postgresql_server.other_ca_file)
     assert (ended.status, "hint: see --ca-file" in ended.errors) == (4, True)
+    planned = local("rotate", *how, "--ca-file", postgresql_server.other_ca_file, "--dry-run")
+    assert (planned.status, "hint: see --ca-file" in planned.errors) == (3, True), planned.errors
     shown = spoken("status", *how, "--ca-file", postgresql_server.other_ca_file)
     assert "the target does not tell which version works" in shown
 
@@ -152,6 +175,7 @@ def test_mariadb_with_alternating_users(mariadb_server: RunningServer) -> None:
     create("prod/root", value(server, server.admin, server.password))
     create("prod/db", value(server, name, masterarn="prod/root"))
     how = ("prod/db", "--with", "mariadb", "--strategy", "alternating-users", "--ca-file", server.ca_file)
+    assert "would make a new version" in spoken("rotate", *how, "--clone-suffix", "_2", "--dry-run")
     spoken("rotate", *how, "--clone-suffix", "_2")
     assert json.loads(done("get", "prod/db"))["username"] == f"{name}_2"
     assert works(database, server)

@@ -13,7 +13,7 @@ from click.core import ParameterSource
 
 from envelope.cli.project_file import is_from_project
 
-__all__ = ["ENVIRONMENTS_RANK", "rank_of", "settled"]
+__all__ = ["ENVIRONMENTS_RANK", "Way", "rank_of", "settled"]
 
 Values = dict[str, Any]
 Way = tuple[str, ...]
@@ -43,10 +43,14 @@ def rank_of(context: click.Context, name: str) -> int:
     return _RANK.get(context.get_parameter_source(name), 0)
 
 
-def settled(context: click.Context, values: Values) -> Values:
-    """The values of a command, without those that a stronger source contradicts."""
+def settled(context: click.Context, values: Values, exclusive: tuple[tuple[Way, ...], ...] = _EXCLUSIVE) -> Values:
+    """The values of a command, without those that a stronger source contradicts.
+
+    Args:
+        exclusive: ways to say one thing, as `_EXCLUSIVE` has them, for a command with others of its own.
+    """
     left = dict(values)
-    for ways in _EXCLUSIVE:
+    for ways in exclusive:
         ranks = {way: _rank_of_way(context, left, way) for way in ways if left.keys() >= {*way}}
         for way in [way for way, rank in ranks.items() if rank < max(ranks.values())]:
             left.update({name: _nothing_of(left[name]) for name in way})

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
+from envelope.cli.precedence import settled
 from envelope.cli.program import ManyOptions
 from envelope_secrets.cli.describe import rotation_fields, rotation_text
 from envelope_secrets.cli.examples import examples
@@ -15,14 +16,17 @@ from envelope_secrets.cli.password_options import PASSWORD_OPTIONS, password_opt
 from envelope_secrets.cli.rotating import (
     IN_PROCESS_OPTIONS,
     PROBING_OPTIONS,
+    check_plan,
     in_process_options,
     probing_options,
     run,
     say_plan,
 )
 from envelope_secrets.cli.rotation import looked_at
+from envelope_secrets.cli.rotation_commands import RotationCommands
 from envelope_secrets.cli.rotation_targets import (
     TARGET_OPTIONS,
+    check_named,
     given_policy,
     target_of,
     target_options,
@@ -39,6 +43,7 @@ if TYPE_CHECKING:
 __all__ = ["command"]
 
 _CONFIGURATION = ("lambda_arn", "schedule", "window", "immediately")
+_EXCLUSIVE = ((("status",), ("cancel",), ("configure",), ("with_",)),)
 _HERE = (
     *(name for name in TARGET_OPTIONS if name != "with_"),
     *IN_PROCESS_OPTIONS,
@@ -86,7 +91,10 @@ def command(
 
     With --with, the four steps are done here.
     """
-    is_here = values["with_"] is not None
+    if values["with_"] is not None:
+        check_named(values["with_"])
+    chosen = {"status": status, "cancel": cancel, "configure": configure, "with_": values["with_"]}
+    status, cancel, configure, is_here = map(bool, settled(context, chosen, _EXCLUSIVE).values())
     if status + cancel + configure + is_here > 1:
         raise click.UsageError("--status, --cancel, --configure and --with exclude one another")
     configuration = _Configuration(**{name: values.pop(name) for name in _CONFIGURATION})
@@ -109,9 +117,13 @@ def _rotate_here(context: click.Context, secret_id: str, values: dict[str, Any])
     settings = store_settings_of(context, values)
     target = target_of(context, values, settings.keys.aws)
     policy = given_policy(context, values, target)
-    with opened_store(context, settings) as store:
+    if not hasattr(target.target, "most_refusals") and typed_options(context, PROBING_OPTIONS):
+        raise click.UsageError("--most-refusals is for logins, and what is rotated here does not count them")
+    with opened_store(context, settings) as store, RotationCommands.of(context, secret_id).hinted():
         if values["dry_run"]:
-            say_plan(looked_at(store, secret_id, target, values), despite_function=values["despite_function"])
+            found = looked_at(store, secret_id, target, values)
+            check_plan(store, found, target, policy, values["deadline"], despite_function=values["despite_function"])
+            say_plan(found)
             return
         run(
             context,

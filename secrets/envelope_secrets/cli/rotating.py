@@ -12,6 +12,7 @@ import click
 
 from envelope.cli.printable import printable
 from envelope.cli.report import Report
+from envelope.errors import EnvelopeError
 from envelope_secrets.cli.rotation_targets import RotationTarget
 from envelope_secrets.cli.rotation_words import diagnosis_fields, version_lines
 from envelope_secrets.cli.said import say, wants_json
@@ -22,7 +23,16 @@ if TYPE_CHECKING:
     from envelope_secrets.rotation.in_process import RotationResult, StepProgress
     from envelope_secrets.stores.protocol import SecretStore
 
-__all__ = ["IN_PROCESS_OPTIONS", "PROBING_OPTIONS", "Told", "in_process_options", "probing_options", "run", "say_plan"]
+__all__ = [
+    "IN_PROCESS_OPTIONS",
+    "PROBING_OPTIONS",
+    "Told",
+    "check_plan",
+    "in_process_options",
+    "probing_options",
+    "run",
+    "say_plan",
+]
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -45,9 +55,7 @@ def in_process_options(command: Command) -> Command:
 
 def probing_options(command: Command) -> Command:
     """Add the option that keeps logins from locking an account."""
-    return click.option("--most-refusals", type=int, default=4, metavar="N", help="Refused logins, at most; 4.")(
-        command
-    )
+    return click.option("--most-refusals", type=int, metavar="N", help="Refused logins, at most: 2 or 4.")(command)
 
 
 @dataclass(slots=True)
@@ -91,8 +99,10 @@ def run(
     despite_function: bool,
 ) -> None:
     """Rotate, and say what became of it."""
+    from envelope_secrets.rotation.foreseeing import check_kind
     from envelope_secrets.rotation.in_process import DEFAULT_TIMEOUT_S, rotate
 
+    check_kind(store, secret_id, target.target)
     told = Told(context.ensure_object(Report))
     with told.around():
         result = rotate(
@@ -124,22 +134,40 @@ def result_fields(secret_id: str, result: RotationResult) -> dict[str, Any]:
     }
 
 
-def say_plan(diagnosis: RotationDiagnosis, *, despite_function: bool) -> None:
-    """Say what a rotation would do.
+def check_plan(
+    store: SecretStore,
+    diagnosis: RotationDiagnosis,
+    target: RotationTarget,
+    policy: PasswordPolicy | None,
+    deadline: float | None,
+    *,
+    despite_function: bool,
+) -> None:
+    """Make sure that a rotation could be done, as far as that shows without a change.
 
     Raises:
-        RotationRefused: it would be refused, or fail.
+        RotationRefused: it would be refused, or fail; with the reason and the hint of what it would fail with.
     """
     from envelope_secrets.rotation.failures import RotationRefused
-    from envelope_secrets.rotation.in_process import check_no_function
+    from envelope_secrets.rotation.foreseeing import foresee
+    from envelope_secrets.rotation.in_process import DEFAULT_TIMEOUT_S, check_no_function
 
     if not despite_function:
         check_no_function(diagnosis.name, diagnosis.function_arn)
-    if diagnosis.obstacle:
-        raise RotationRefused(
-            f"a rotation would fail: {diagnosis.obstacle}",
-            hint="envelope secrets rotation status, with the same options, says more",
-        )
+    timeout_s = DEFAULT_TIMEOUT_S if deadline is None else deadline
+    try:
+        foresee(store, diagnosis, target.target, target.strategy, password_policy=policy, timeout_s=timeout_s)
+    except EnvelopeError as error:
+        problem, hint = str(error), error.hint
+    else:
+        return
+    raise RotationRefused(
+        f"a rotation would fail: {problem}", hint=hint or "`envelope secrets rotation status` says more"
+    )
+
+
+def say_plan(diagnosis: RotationDiagnosis) -> None:
+    """Say what a rotation would do that `check_plan` has let pass."""
     if wants_json(given=False):
         click.echo(json.dumps({**diagnosis_fields(diagnosis), "would": _plan(diagnosis)}))
         return

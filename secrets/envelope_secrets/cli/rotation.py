@@ -21,6 +21,7 @@ from envelope_secrets.cli.rotating import (
     result_fields,
     result_text,
 )
+from envelope_secrets.cli.rotation_commands import RotationCommands
 from envelope_secrets.cli.rotation_targets import RotationTarget, given_policy, target_of, target_options
 from envelope_secrets.cli.rotation_words import ACTION_TEXTS, diagnosis_fields, diagnosis_lines
 from envelope_secrets.cli.said import move_fields, move_text, say, wants_json
@@ -78,13 +79,16 @@ def status(context: click.Context, /, secret_id: str, as_json: bool, **values: A
     settings = store_settings_of(context, values)
     target = target_of(context, values, settings.keys.aws)
     as_json = wants_json(given=as_json)
-    with opened_store(context, settings) as store:
-        found = looked_at(store, secret_id, target, values)
+    commands = RotationCommands.of(context, secret_id)
+    with opened_store(context, settings) as store, commands.hinted():
+        found = commands.diagnosed(looked_at(store, secret_id, target, values))
     if as_json:
         click.echo(json.dumps(diagnosis_fields(found)))
         return
     for line in diagnosis_lines(found):
         click.echo(printable(line))
+    if found.verdict.name == "RUNNING":
+        click.echo(printable(f"if no rotation runs: {commands.drop_pending()}"))
 
 
 @command.command(
@@ -119,10 +123,11 @@ def repair(
     policy = given_policy(context, values, target)
     if not (yes or dry_run or _has_terminal()):
         raise click.UsageError("there is no terminal to ask at: give --yes, or --dry-run")
-    with opened_store(context, settings) as store:
+    commands = RotationCommands.of(context, secret_id)
+    with opened_store(context, settings) as store, commands.hinted():
         found = looked_at(store, secret_id, target, values)
         if dry_run or not yes:
-            _show(found, is_result=dry_run)
+            _show(commands.diagnosed(found), is_result=dry_run)
         chosen = _chosen(found, action)
         if dry_run or (chosen is not None and not yes and not _agreed(chosen)):
             return

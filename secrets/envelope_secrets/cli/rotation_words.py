@@ -27,6 +27,8 @@ def diagnosis_lines(diagnosis: RotationDiagnosis) -> Iterator[str]:
         yield f"rotated by: {diagnosis.function_arn}"
     if diagnosis.obstacle and not diagnosis.is_well:
         yield f"no rotation now: {diagnosis.obstacle}"
+        if diagnosis.obstacle_hint:
+            yield f"hint: {diagnosis.obstacle_hint}"
     for number, action in enumerate(diagnosis.actions):
         yield f"{'repair would' if number == 0 else '    or could'}: {action}: {ACTION_TEXTS[action]}"
 
@@ -55,6 +57,7 @@ def diagnosis_fields(diagnosis: RotationDiagnosis) -> dict[str, Any]:
         "verdict": diagnosis.verdict.name,
         "explanation": diagnosis.verdict.value,
         "obstacle": diagnosis.obstacle,
+        "obstacle_hint": diagnosis.obstacle_hint,
         "action": diagnosis.proposed,
         "actions": list(diagnosis.actions),
         "versions": [

@@ -120,6 +120,7 @@ class RotationDiagnosis:
         obstacle: why `rotate` would be refused or fail now, or an empty string.
         actions: what `repair_rotation` can do; the first is what it does.
         moves: the moves of labels that these actions are, as the labels were.
+        obstacle_hint: what to do about the obstacle, or an empty string.
     """
 
     name: str
@@ -130,6 +131,7 @@ class RotationDiagnosis:
     obstacle: str
     actions: tuple[RotationAction, ...]
     moves: Mapping[RotationAction, StageMove]
+    obstacle_hint: str = ""
 
     @property
     def is_well(self) -> bool:

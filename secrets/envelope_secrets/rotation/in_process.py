@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 import uuid
 from collections.abc import Callable
@@ -22,7 +23,15 @@ from envelope_secrets.rotation.strategy import Strategy, rotator_of
 from envelope_secrets.stages import AWSCURRENT, AWSPENDING
 from envelope_secrets.stores.protocol import SecretDescription, SecretStore, VersionPlace
 
-__all__ = ["Progress", "RotationResult", "StepProgress", "check_no_function", "function_of", "rotate"]
+__all__ = [
+    "Progress",
+    "RotationResult",
+    "StepProgress",
+    "check_can_begin",
+    "check_no_function",
+    "function_of",
+    "rotate",
+]
 
 DEFAULT_TIMEOUT_S = 300.0
 
@@ -114,8 +123,10 @@ def rotate(  # noqa: PLR0913 - options, all but the first of them keyword-only
     if not despite_function:
         check_no_function(description.name, function_of(description))
     begun = _begun(description)
+    check_can_begin(store, description.name, has_version=begun is not None or _has_current(description))
     chosen = begun or token or str(uuid.uuid4())
-    _announce(store, description, chosen)
+    if isinstance(store, _Announces):  # elsewhere the first value that is put begins it
+        store.announce(description.arn, chosen)
     for step in Step:
         event = RotationEvent(step, description.arn, chosen, is_announced=False)
         tell(StepProgress(step, chosen))
@@ -143,18 +154,22 @@ def _begun(description: SecretDescription) -> str | None:
     return None if pending == description.labels.holder(AWSCURRENT) else pending
 
 
-def _announce(store: SecretStore, description: SecretDescription, token: str) -> None:
-    """Begin the rotation where the store has a way to; elsewhere the first value that is put does it.
+def _has_current(description: SecretDescription) -> bool:
+    return description.labels.holder(AWSCURRENT) is not None
+
+
+def check_can_begin(store: SecretStore, name: str, *, has_version: bool) -> None:
+    """Make sure that a rotation in this process can begin.
+
+    Args:
+        has_version: whether there is a current or a pending one.
 
     Raises:
-        SecretConflict: another process has begun one.
         RotationRefused: the secret has no value, and the first one that is put would be current at once, untried.
     """
-    if isinstance(store, _Announces):
-        store.announce(description.arn, token)
-    elif description.labels.holder(AWSCURRENT) is None and _begun(description) is None:
+    if not has_version and not isinstance(store, _Announces):
         raise RotationRefused(
-            f"{description.name} has no current version, and its first value would be current before it is tried",
+            f"{name} has no current version, and its first value would be current before it is tried",
             hint="put a first version by hand, or let RotateSecret start the rotation",
         )
 
@@ -173,5 +188,6 @@ def check_no_function(name: str, function_arn: str) -> None:
     if function_arn:
         raise RotationRefused(
             f"{name} is rotated by {function_arn}",
-            hint="start that rotation: envelope secrets rotate; two rotators of one secret would lock each other out",
+            hint=f"start that rotation: `envelope secrets rotate {shlex.quote(name)}`; two rotators would lock "
+            "each other out",
         )

@@ -150,6 +150,14 @@ class PostgreSqlSession:
         account, model = self._role(username), self._existing(like)
         return ("the account",) if account is None else missing_from(account, model)
 
+    def check_makes_accounts(self) -> None:
+        """Raise `PrivilegeMissing` unless this login may make an account at all. Changes nothing."""
+        query = "SELECT rolsuper OR rolcreaterole FROM pg_catalog.pg_roles WHERE rolname = current_user"
+        if self._run(query, what="a query") != [(True,)]:
+            raise PrivilegeMissing(
+                "the administrator may make no accounts", hint="ALTER ROLE ... CREATEROLE gives the attribute"
+            )
+
     def check_use(self) -> None:
         """See `DatabaseSession.check_use`."""
         query = "SELECT has_database_privilege(current_user, current_database(), 'CONNECT')"

@@ -36,6 +36,7 @@ from envelope_secrets.rotation.signing_key import SigningKey
 from envelope_secrets.rotation.single_user import SingleUser
 from envelope_secrets.rotation.steps import check_origin
 from envelope_secrets.rotation.strategy import Strategy, rotator_of
+from envelope_secrets.rotation.strategy_fit import Misfit, misfit
 from envelope_secrets.rotation.version_probes import Probe, answered, probe_of
 from envelope_secrets.stages import (
     AWSCURRENT,
@@ -107,6 +108,7 @@ def rotation_status(
         probe_of(target, strategy, rotator),
         most_refusals=most,
         has_one_password=isinstance(strategy, SingleUser) and isinstance(target, Database),
+        misfit=partial(misfit, target, strategy, rotation.current),
     )
     probing.run(state)
     verdict = verdict_of(
@@ -114,19 +116,21 @@ def rotation_status(
         is_young=_is_young(state, age_s, now),
         can_recover=_can_recover(target, strategy),
     )
-    obstacle = _obstacle(state.labels, probing.answers, verdict, strategy) or _lack(target, strategy, rotation)
-    return _diagnosis(state, tuple(probing.answers), verdict, obstacle)
+    obstacle = _obstacle(state.labels, probing.answers, verdict, strategy)
+    return _diagnosis(
+        state, tuple(probing.answers), verdict, obstacle if obstacle[0] else _lack(target, strategy, rotation)
+    )
 
 
-def _lack(target: object, strategy: Strategy | None, rotation: Rotation) -> str:
+def _lack(target: object, strategy: Strategy | None, rotation: Rotation) -> tuple[str, str]:
     """What the current value lacks for the strategy, as far as it tells without a login."""
     if not isinstance(strategy, AlternatingUsers) or not isinstance(target, Database) or rotation.current is None:
-        return ""
+        return "", ""
     try:
         check_names_admin(parse_credentials(rotation.current, target))
     except RotationRefused as error:
-        return str(error)
-    return ""
+        return str(error), error.hint
+    return "", ""
 
 
 def _can_recover(target: object, strategy: Strategy | None) -> bool:
@@ -163,6 +167,7 @@ class _Probing(HidesValue):
     probe: Probe
     most_refusals: int
     has_one_password: bool
+    misfit: Callable[[Secret], Misfit | None]
     answers: list[VersionAnswer] = field(default_factory=list)
     tried: list[tuple[Secret, VersionAnswer]] = field(default_factory=list)
 
@@ -185,6 +190,9 @@ class _Probing(HidesValue):
         version = current if is_read else _readable(self.rotation.store, self.rotation.secret_id, version_id)
         if version is None:
             return VersionAnswer(source, version_id, Answer.UNREADABLE)
+        found = self.misfit(version) if source is Source.PENDING else None
+        if found is not None:
+            return VersionAnswer(source, version_id, Answer.NOT_TRIED, found.detail, found.hint)
         return self._tried(source, version)
 
     def _tried(self, source: Source, version: Secret) -> VersionAnswer:
@@ -232,14 +240,14 @@ def _is_young(state: LabelState, min_age_s: float, now: Now) -> bool:
 
 
 def _diagnosis(
-    state: LabelState, answers: tuple[VersionAnswer, ...], verdict: Verdict, obstacle: str
+    state: LabelState, answers: tuple[VersionAnswer, ...], verdict: Verdict, obstacle: tuple[str, str]
 ) -> RotationDiagnosis:
     description = state.description
     moves = _moves(state.labels, answers)
     possible = [
         action
         for action in ACTIONS[verdict]
-        if (action in moves if action is not RotationAction.ROTATE else not obstacle)
+        if (action in moves if action is not RotationAction.ROTATE else not obstacle[0])
     ]
     return RotationDiagnosis(
         description.name,
@@ -247,9 +255,10 @@ def _diagnosis(
         function_of(description),
         answers,
         verdict,
-        obstacle,
+        obstacle[0],
         tuple(possible),
         {action: moves[action] for action in possible if action in moves},
+        obstacle[1],
     )
 
 
@@ -274,17 +283,27 @@ def _moves(labels: StagingLabels, answers: tuple[VersionAnswer, ...]) -> dict[Ro
 
 def _obstacle(
     labels: StagingLabels, answers: Sequence[VersionAnswer], verdict: Verdict, strategy: Strategy | None
-) -> str:
-    """Why a rotation would fail or be refused now."""
+) -> tuple[str, str]:
+    """Why a rotation would fail or be refused now, and what to do about it."""
     pending, current = labels.holder(AWSPENDING), labels.holder(AWSCURRENT)
     if pending is not None and pending != current:
         try:
             check_origin(labels, pending)
         except RotationRefused as error:
-            return str(error)
+            return str(error), error.hint
+    unfit = next((one for one in answers if one.answer is Answer.NOT_TRIED and one.detail), None)
+    if unfit is not None:
+        return f"the pending version is of another strategy: {unfit.detail}", unfit.hint
     if verdict is Verdict.UNCLEAR or (verdict is Verdict.LOCKED_OUT and strategy is not None):
-        return str(verdict.value)  # a rotator of somebody's own may need no value that works
+        return _with_reason(verdict, answers)  # a rotator of somebody's own may need no value that works
     current_answer = next((one for one in answers if one.source is Source.CURRENT), None)
     if isinstance(strategy, AlternatingUsers) and (current_answer is None or not current_answer.works):
-        return "the current version does not log in, and an administrator acts only for one that does"
-    return ""
+        told = "" if current_answer is None else current_answer.hint
+        return "the current version does not log in, and an administrator acts only for one that does", told
+    return "", ""
+
+
+def _with_reason(verdict: Verdict, answers: Sequence[VersionAnswer]) -> tuple[str, str]:
+    """A verdict; what to do about it is told by the first version whose answer says so."""
+    hint = next((one.hint for one in answers if one.hint), "")
+    return str(verdict.value), hint
