@@ -226,7 +226,7 @@ def test_conditions_are_about_context_and_caller(
         ({"NotAction": "kms:Decrypt"}, "NotAction"),
         ({"Condition": {"DateLessThan": {"aws:CurrentTime": "2026-01-01"}}}, "DateLessThan"),
         ({"Condition": {"ForSomeValues:StringEquals": TENANT}}, "ForSomeValues"),
-        ({"Condition": {"StringEquals": {"kms:ViaService": "s3.eu-west-1.amazonaws.com"}}}, "kms:ViaService"),
+        ({"Condition": {"StringEquals": {"aws:SourceVpce": "s3.eu-west-1.amazonaws.com"}}}, "aws:SourceVpce"),
         ({"Condition": {"StringEquals": {"kms:EncryptionContextKeys": "tenant"}}}, "ForAllValues or ForAnyValue"),
         ({"Condition": {"StringEquals": {"kms:EncryptionContext:a": "${aws:username}"}}}, "policy variables"),
         ({"Condition": {"StringEquals": {"kms:EncryptionContext:a": 42}}}, "must be a text"),

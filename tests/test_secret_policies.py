@@ -6,11 +6,14 @@ import json
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 from hypothesis import given
 from hypothesis import strategies as st
 
-from envelope.errors import InvalidArgument
-from envelope_secrets.errors import NotSupported, SecretRefused
+from envelope.errors import AwsAccessDenied, InvalidArgument
+from envelope.testing import FakeKms
+from envelope_secrets.client import SecretsClient
+from envelope_secrets.errors import NotSupported, SecretNotFound, SecretRefused
 from envelope_secrets.policies import PolicyControl
 from envelope_secrets.policy_documents import (
     READERS_SID,
@@ -23,6 +26,8 @@ from envelope_secrets.policy_documents import (
     without_statement,
 )
 from envelope_secrets.stores.protocol import PolicyFinding
+from envelope_secrets.stores.secrets_manager import SecretsManagerStore
+from envelope_secrets.testing import FaultySecretsManager
 from tests.labelled_store_for_tests import ARN, ID, V1, LabelledStore, RotatingStore
 
 KEY = "arn:aws:kms:eu-west-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab"
@@ -57,6 +62,41 @@ def statement(*principals: str) -> dict[str, Any]:
         "Action": ["secretsmanager:DescribeSecret", "secretsmanager:GetSecretValue"],
         "Resource": "*",
     }
+
+
+# --- the whole way ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("missing", ["nothing", "the secret's policy", "the key's statement", "what IAM allows the reader"])
+    "missing", ["nothing", "the secret's policy", "the key's statement", "the reader's statements"]
+)
+def test_a_reader_of_another_account_needs_all_three_and_the_service_between(missing: str) -> None:
+    kms = FakeKms()
+    fake = FaultySecretsManager(kms=kms, clock=kms.clock)
+    key_arn = kms.client().create_key()["KeyMetadata"]["Arn"]
+    owners = SecretsClient(SecretsManagerStore(fake.aws("eu-west-1")))
+    arn = owners.create("prod/shared", "one", kms_key_id=key_arn).arn
+    access = owners.policy.allow_read(arn, [ROLE])
+    document = json.loads(kms.client().get_key_policy(KeyId=key_arn)["Policy"])
+    if missing == "the secret's policy":
+        owners.policy.revoke_read(arn)
+    if missing != "the key's statement":
+        document["Statement"].append(access.key_statement)
+    kms.client().put_key_policy(KeyId=key_arn, Policy=json.dumps(document))
+    allowed = access.identity_statements if missing != "what IAM allows the reader" else access.identity_statements[:1]
+    kms.put_identity_policy(ROLE, {"Statement": list(allowed)})
+    reader = SecretsClient(SecretsManagerStore(fake.aws("eu-west-1", principal=ROLE)))
+    if missing != "nothing":
+        with pytest.raises((AwsAccessDenied, SecretNotFound)):
+            reader.get(arn)
+        return
+    secret = reader.get(arn)
+    assert secret.text == "one"
+    context = {"SecretARN": arn, "SecretVersionId": secret.version_id}
+    blob = kms.client().encrypt(KeyId=key_arn, Plaintext=b"x", EncryptionContext=context)["CiphertextBlob"]
+    for via in ("", "ssm.eu-west-1.amazonaws.com"):
+        with pytest.raises(ClientError, match="AccessDenied"):
+            kms.client(principal=ROLE, via_service=via).decrypt(CiphertextBlob=blob, EncryptionContext=context)
 
 
 # --- allow_read ------------------------------------------------------------------------------------------------------

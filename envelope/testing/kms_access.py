@@ -174,6 +174,8 @@ def _facts(caller: Caller, context: Mapping[str, str] | None) -> Facts:
         "aws:principalaccount": (caller.account,),
         "kms:calleraccount": (caller.account,),
     }
+    if caller.via_service:
+        facts["kms:viaservice"] = (caller.via_service,)
     if context:
         facts["kms:encryptioncontextkeys"] = tuple(context)
         for name, value in context.items():

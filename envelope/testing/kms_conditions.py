@@ -20,7 +20,9 @@ __all__ = ["Condition", "Facts", "as_texts", "malformed", "matches_pattern", "pa
 Facts = Mapping[str, tuple[str, ...]]
 """Condition keys in lower case and their values in this call; a key that the call does not have is not there."""
 
-_KEYS = frozenset({"aws:principalaccount", "aws:principalarn", "kms:calleraccount", "kms:encryptioncontextkeys"})
+_KEYS = frozenset(
+    {"aws:principalaccount", "aws:principalarn", "kms:calleraccount", "kms:encryptioncontextkeys", "kms:viaservice"}
+)
 _CONTEXT_PREFIX = "kms:encryptioncontext:"
 _MULTI_VALUED = "kms:encryptioncontextkeys"
 

@@ -103,6 +103,7 @@ class FakeKms:
         *,
         account: str | None = None,
         principal: str | None = None,
+        via_service: str = "",
         max_attempts: int = 1,
     ) -> KMSClient:
         """A boto3 client for KMS; the same one for the same arguments.
@@ -111,13 +112,15 @@ class FakeKms:
             account: 12 digits; the principal's account, or else 111122223333.
             principal: ARN of a user, a role, a session of an assumed role, or the account's root; a role called
                 ``application`` unless another is given.
+            via_service: the AWS service that calls in the principal's name, as ``kms:ViaService`` names it, like
+                ``secretsmanager.eu-west-1.amazonaws.com``; empty for a call of its own.
             max_attempts: attempts in total. One by default, because botocore sleeps in real time between attempts.
 
         Raises:
             InvalidArgument: the principal is no ARN of IAM or STS, or is of another account than `account`; the region
                 is not named like one.
         """
-        client: KMSClient = self._clients.client(region, account, principal, max_attempts)
+        client: KMSClient = self._clients.client(region, account, principal, max_attempts, via_service=via_service)
         return client
 
     def client_for(

@@ -41,11 +41,13 @@ class Caller:
 
     Attributes:
         principal: ARN of a user, a role, a session of an assumed role, or the account's root.
+        via_service: the AWS service that calls in the principal's name, or an empty string.
     """
 
     principal: str
     account: str
     region: str
+    via_service: str = ""
 
     @property
     def identity(self) -> str:

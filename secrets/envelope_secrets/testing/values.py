@@ -171,8 +171,9 @@ def _data_key(kms: FakeKms, caller: Caller, place: Place, version_id: str, store
 def _asked(
     kms: FakeKms, caller: Caller, place: Place, method: str, key: str, context: Mapping[str, str], **arguments: object
 ) -> Mapping[str, Any]:
-    """Call KMS as the caller."""
-    client = kms.client(place.region, principal=caller.principal)
+    """Call KMS in the caller's name."""
+    service = f"secretsmanager.{place.region}.amazonaws.com"
+    client = kms.client(place.region, principal=caller.principal, via_service=service)
     request = {"KeyId": key, "EncryptionContext": dict(context), **arguments}
     try:
         answer: Mapping[str, Any] = call_service(
