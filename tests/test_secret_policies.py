@@ -67,9 +67,10 @@ def statement(*principals: str) -> dict[str, Any]:
 # --- the whole way ---------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("missing", ["nothing", "the secret's policy", "the key's statement", "what IAM allows the reader"])
-    "missing", ["nothing", "the secret's policy", "the key's statement", "the reader's statements"]
-)
+MISSING = ("nothing", "the secret's policy", "the key's statement", "what IAM allows the reader")
+
+
+@pytest.mark.parametrize("missing", MISSING)
 def test_a_reader_of_another_account_needs_all_three_and_the_service_between(missing: str) -> None:
     kms = FakeKms()
     fake = FaultySecretsManager(kms=kms, clock=kms.clock)
