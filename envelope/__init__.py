@@ -118,7 +118,7 @@ else:
         return value
 
     def __dir__() -> list[str]:
-        return sorted({*globals(), *_MODULES})
+        return sorted(__all__)
 
 
 __all__ = [
