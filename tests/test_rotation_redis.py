@@ -300,6 +300,25 @@ def test_what_the_account_gained_or_lost_is_seen_and_made_good(
     assert users.hashes("base_clone") == {digest("two")}, "its own password stays"
 
 
+def test_a_clone_that_took_any_password_takes_none_before_it_has_one_of_its_own(users: Users) -> None:
+    users.add("base", "one")
+    users.admin.execute_command("ACL", "SETUSER", "base_clone", "reset", "on", "nopass")
+    with users.session() as session:
+        session.prepare_account("base_clone", "base")
+    assert users.rules("base_clone") == users.rules("base")
+    assert not users.accepts("base_clone", "any")
+
+
+def test_nothing_is_made_like_an_account_that_takes_any_password(users: Users) -> None:
+    users.add("base", "one")
+    users.admin.execute_command("ACL", "SETUSER", "base", "nopass")
+    users.admin.execute_command("ACL", "DELUSER", "base_clone")
+    with users.session() as session, pytest.raises(TargetError, match="logs in with any password") as caught:
+        session.prepare_account("base_clone", "base")
+    assert caught.value.hint.startswith("give it the password of AWSCURRENT first")
+    assert users.admin.execute_command("ACL", "GETUSER", "base_clone") is None
+
+
 def test_an_account_is_not_prepared_like_itself_or_like_nobody(users: Users) -> None:
     with users.session() as session:
         with pytest.raises(InvalidArgument):
@@ -389,20 +408,29 @@ def test_what_was_changed_is_in_the_acl_file(server_with_acl_file: Any) -> None:
 SAVED_BY = (*APP_RULES, "+acl|setuser", "+acl|save", "+multi", "+exec", "+discard")
 
 
-@pytest.mark.parametrize("strategy", [SingleUser(), DualPassword()])
-@pytest.mark.parametrize("may_save", [True, False])
+@pytest.mark.parametrize(
+    "strategy",
+    [SingleUser(), SingleUser(recover_with_admin=True), DualPassword()],
+    ids=["single user", "recovering", "dual password"],
+)
+@pytest.mark.parametrize(("has_admin", "may_save"), [(False, True), (False, False), (True, False)])
 def test_a_password_that_was_set_and_not_saved_is_saved_by_the_repeated_step(
     server_with_acl_file: Any,
     tmp_path: Path,
     strategy: Strategy,
+    has_admin: bool,
     may_save: bool,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     port, admin, acl = server_with_acl_file
     admin.execute_command("ACL", "SETUSER", "app", "reset", *SAVED_BY, ">one")
     target = plain(persistence="acl-file")
-    login = {"engine": "redis", "host": "localhost", "port": port, "username": "app", "password": "one"}
+    where = {"engine": "redis", "host": "localhost", "port": port}
+    login = {**where, "username": "app", "password": "one"}
     store = local_store(tmp_path / "secrets.db")
+    if has_admin:
+        store.create(new_secret("prod/admin", {**where, "username": "default", "password": "admin"}))
+        login["masterarn"] = store.describe("prod/admin").arn
     store.create(new_secret(NAME, login, token=T2))
 
     def half_done(self: RedisConnection, *commands: tuple[str | bytes, ...], what: str) -> None:
@@ -418,7 +446,29 @@ def test_a_password_that_was_set_and_not_saved_is_saved_by_the_repeated_step(
     if not may_save:
         admin.execute_command("ACL", "SETUSER", "app", "-acl|save")
     assert rotate(store, NAME, target, strategy).version_id == T3
-    assert (pending in acl.read_text()) is may_save
+    asks_admin = has_admin and strategy != SingleUser()
+    assert (pending in acl.read_text()) is (may_save or asks_admin)
+
+
+def test_a_server_with_an_acl_file_is_not_told_to_rewrite_its_configuration(server_with_acl_file: Any) -> None:
+    """It would answer OK, and write no users."""
+    port, admin, _ = server_with_acl_file
+    admin.execute_command("ACL", "SETUSER", "app", "reset", *APP_RULES, ">one")
+    target = plain(persistence="config-file")
+    with target.connect(credentials_of(port, "default", "admin"), deadline=Deadline(60.0)) as session:
+        with pytest.raises(TargetError, match="nothing was changed") as caught:
+            session.add_password("app", "two", current="one")
+        assert caught.value.hint == 'say so: persistence="acl-file"'
+    assert admin.execute_command("ACL", "GETUSER", "app")["passwords"] == [digest("one")]
+
+
+def test_a_login_that_may_not_ask_for_the_acl_file_saves_in_the_configuration(users: Users) -> None:
+    rules = (*APP_RULES, "+acl|setuser", "+config|rewrite", "+multi", "+exec", "+discard")
+    users.add("app", "one", *rules)
+    target = plain(persistence="config-file")
+    with target.connect(users.credentials("app", "one"), deadline=Deadline(60.0)) as session:
+        session.set_password("app", "two")
+    assert digest("two") in (users.running.tls.folder.path / "redis.conf").read_text()
 
 
 def test_what_was_changed_is_in_the_configuration_file(users: Users) -> None:

@@ -7,14 +7,22 @@ from dataclasses import dataclass
 
 from envelope.errors import InvalidArgument
 from envelope_secrets.rotation.credentials import parse_credentials
-from envelope_secrets.rotation.database import Database, DatabaseCredentials, DatabaseSession
-from envelope_secrets.rotation.failures import AccountLocked, LoginRefused, RotationRefused
+from envelope_secrets.rotation.database import Database, DatabaseCredentials, DatabaseSession, SavesAccounts
+from envelope_secrets.rotation.failures import AccountLocked, LoginRefused, PrivilegeMissing, RotationRefused
 from envelope_secrets.rotation.hosts import HostCheck
 from envelope_secrets.rotation.probing import Candidate, Source
 from envelope_secrets.rotation.rotator import Rotation
 from envelope_secrets.value import HidesValue, Secret
 
-__all__ = ["CHANGE_S", "Accounts", "check_database", "check_host_check", "check_names_admin", "open_admin"]
+__all__ = [
+    "CHANGE_S",
+    "Accounts",
+    "check_database",
+    "check_host_check",
+    "check_names_admin",
+    "open_admin",
+    "save_again",
+]
 
 CHANGE_S = 3.0
 """A change of a password or of grants is begun only if so many seconds are left."""
@@ -170,6 +178,24 @@ def open_admin(
                 "the server does not accept the administrator's secret that masterarn names", hint=error.hint
             ) from None
     return database.connect(_admin_credentials(newer, database, like, same_host), deadline=rotation.deadline)
+
+
+def save_again(session: DatabaseSession, accounts: Accounts, *, asks_admin: bool) -> None:
+    """For a repeated step that finds its password in force: the run that set it may have died before it was saved.
+
+    Whoever set it may save. That was this login, or else the administrator, if `asks_admin` says that one may have.
+    """
+    try:
+        _save(session)
+    except PrivilegeMissing:
+        if asks_admin and accounts.current.admin_secret_id:
+            with open_admin(accounts.rotation, accounts.database, accounts.current, accounts.same_host) as admin:
+                _save(admin)
+
+
+def _save(session: DatabaseSession) -> None:
+    if isinstance(session, SavesAccounts):
+        session.save_accounts()
 
 
 def check_names_admin(like: DatabaseCredentials) -> None:

@@ -11,7 +11,7 @@ from envelope_secrets.password import PasswordPolicy
 from envelope_secrets.rotation.deadline import Deadline
 from envelope_secrets.value import HidesValue
 
-__all__ = ["Database", "DatabaseCredentials", "DatabaseSession", "KeepsTwoPasswords", "SavesAccounts", "save_accounts"]
+__all__ = ["Database", "DatabaseCredentials", "DatabaseSession", "KeepsTwoPasswords", "SavesAccounts"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,14 +89,12 @@ class SavesAccounts(Protocol):
     """A session with a server that has accounts in memory, and must be told to write them down."""
 
     def save_accounts(self) -> None:
-        """Write them down, unless this login may not: what was set by an earlier run may not have been written."""
+        """Write them down: what was set by an earlier run may not have been written.
+
+        Raises:
+            PrivilegeMissing: this login may not.
+        """
         ...
-
-
-def save_accounts(session: DatabaseSession) -> None:
-    """See `SavesAccounts`; other servers need nothing. For a repeated step that finds its password in force."""
-    if isinstance(session, SavesAccounts):
-        session.save_accounts()
 
 
 @runtime_checkable

@@ -14,9 +14,10 @@ from envelope_secrets.rotation.accounts import (
     current_credentials,
     current_secret,
     open_admin,
+    save_again,
 )
 from envelope_secrets.rotation.credentials import with_login
-from envelope_secrets.rotation.database import Database, DatabaseSession, KeepsTwoPasswords, save_accounts
+from envelope_secrets.rotation.database import Database, DatabaseSession, KeepsTwoPasswords
 from envelope_secrets.rotation.failures import TargetError
 from envelope_secrets.rotation.hosts import EqualHosts, HostCheck
 from envelope_secrets.rotation.probing import Login, Source, find_login
@@ -71,7 +72,7 @@ class _DualPasswordRotator:
         login = find_login(self.database, accounts.pending_first(), rotation.deadline)
         with login.session as session:
             if login.source is Source.PENDING:
-                save_accounts(session)
+                save_again(session, accounts, asks_admin=True)
             elif not accounts.current.admin_secret_id:
                 self._add(session, accounts, login)
         if login.source is not Source.PENDING and accounts.current.admin_secret_id:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import TracebackType
@@ -38,14 +37,16 @@ class Redis:
     A change is one command, which other commands cannot get between. A user that sets its own password must be allowed
     ``acl|setuser``, by which it can give itself every other right too; better let an administrator do it, whose secret
     the field ``masterarn`` names. A user with ``nopass`` logs in with any password, so that none seems to be missing:
-    give it one first. Each node has its own list of users: replicas and other nodes of a cluster hear of no change.
+    give it one first. `AlternatingUsers` refuses such an account, the others cannot see it. Each node has its own list
+    of users: replicas and other nodes of a cluster hear of no change.
 
     Attributes:
         tls: see `Tls`. ``require`` and ``disable`` let whoever is in between learn the password.
         ca_file: see `Tls`.
         persistence: where the server keeps its users over a restart: ``acl-file`` (ACL SAVE), ``config-file`` (CONFIG
             REWRITE), or ``none``, if whoever starts the server reads the password from the secret. Nothing is changed
-            where it cannot be saved. Other changes that somebody has not saved yet are saved with it.
+            where it cannot be saved; that a server with an ACL file saves no users by CONFIG REWRITE is seen by logins
+            that may do ``config|get``. Other changes that somebody has not saved yet are saved with it.
         password_policy: by default what stands in URLs as it is.
         probe: a command that the application's user may use, and that changes nothing; testSecret tries it.
         connect_timeout_s: for one login, at most.
@@ -130,8 +131,14 @@ class RedisSession:
     def prepare_account(self, username: str, like: str) -> None:
         """See `DatabaseSession.prepare_account`. A user without a password cannot log in."""
         check_two_names(username, like)
-        rules = like_rules(self._known(like))
-        self._save_and_do(("ACL", "SETUSER", username, *rules), what="preparing a user")
+        account, user = self._known(like), self._user(username)
+        if account.takes_any_password:
+            raise TargetError(
+                "the account logs in with any password (nopass), so a rotation would change nothing",
+                hint="give it the password of AWSCURRENT first: ACL SETUSER ... resetpass #<SHA-256 of it>",
+            )
+        lock = ("resetpass",) if user is not None and user.takes_any_password else ()
+        self._save_and_do(("ACL", "SETUSER", username, *lock, *like_rules(account)), what="preparing a user")
 
     def missing_privileges(self, username: str, like: str) -> tuple[str, ...]:
         """See `DatabaseSession.missing_privileges`: in what their rules differ, which are the same after the above."""
@@ -147,8 +154,7 @@ class RedisSession:
         """See `SavesAccounts`."""
         save = _SAVES[self._options.persistence]
         if save is not None:
-            with contextlib.suppress(PrivilegeMissing):
-                self._connection.ask(*save, what="saving the users")
+            self._connection.ask(*save, what="saving the users")
 
     def _change(self, username: str, *rules: str, what: str) -> None:
         if username != self._username:
@@ -165,6 +171,8 @@ class RedisSession:
         if save is None:
             self._connection.ask(*command, what=what)
             return
+        if self._options.persistence == "config-file":
+            self._check_has_no_acl_file()
         try:
             self._connection.ask(*save, what="saving the users")
         except TargetError as error:
@@ -174,6 +182,18 @@ class RedisSession:
             )
             raise
         self._connection.together(command, save, what=what)
+
+    def _check_has_no_acl_file(self) -> None:
+        """With one, CONFIG REWRITE succeeds and writes no users."""
+        try:
+            answer = self._connection.ask("CONFIG", "GET", "aclfile", what="looking for the ACL file")
+        except PrivilegeMissing:
+            return
+        if isinstance(answer, list) and answer[1:2] not in ([], [b""]):
+            raise TargetError(
+                "the server keeps its users in an ACL file, where CONFIG REWRITE does not write; nothing was changed",
+                hint='say so: persistence="acl-file"',
+            )
 
     def _known(self, username: str) -> AclUser:
         user = self._user(username)

@@ -20,12 +20,14 @@ class AclUser:
 
     Attributes:
         is_on: whether it can log in.
+        takes_any_password: the flag ``nopass``.
         sanitize: the flags about payloads of RESTORE.
         commands, keys, channels: rules, separated by spaces.
         selectors: further sets of such rules.
     """
 
     is_on: bool
+    takes_any_password: bool
     sanitize: frozenset[bytes]
     commands: bytes
     keys: bytes
@@ -51,6 +53,7 @@ def parse_user(answer: object) -> AclUser:
         raise ValueError("no description of a user")
     return AclUser(
         is_on=b"on" in flags,
+        takes_any_password=b"nopass" in flags,
         sanitize=SANITIZE_FLAGS & frozenset(flags),
         commands=_rules(fields, "commands"),
         keys=_rules(fields, "keys"),

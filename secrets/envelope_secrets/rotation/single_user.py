@@ -14,9 +14,10 @@ from envelope_secrets.rotation.accounts import (
     current_credentials,
     current_secret,
     open_admin,
+    save_again,
 )
 from envelope_secrets.rotation.credentials import with_login
-from envelope_secrets.rotation.database import Database, DatabaseSession, save_accounts
+from envelope_secrets.rotation.database import Database, DatabaseSession
 from envelope_secrets.rotation.failures import AccountLocked, LoginRefused
 from envelope_secrets.rotation.hosts import EqualHosts, HostCheck
 from envelope_secrets.rotation.probing import Source, find_login
@@ -95,7 +96,7 @@ class _SingleUserRotator:
         if login.source is not Source.PENDING:
             return login.session
         with login.session as session:
-            save_accounts(session)
+            save_again(session, accounts, asks_admin=self.options.recover_with_admin)
             return None
 
     def _accounts(self, rotation: Rotation, pending: Secret) -> Accounts:
