@@ -17,11 +17,13 @@ class ScriptedConnection:
 
     Attributes:
         statements: that were run.
+        waits: seconds.
     """
 
     def __init__(self, answers: Mapping[str, Any] | None = None) -> None:
-        self.answers = {"SELECT GET_LOCK": ((1,),), **(answers or {})}
+        self.answers = {"SELECT GET_LOCK": ((1,),), "SELECT @@GLOBAL.innodb": ((1, 1),), **(answers or {})}
         self.statements: list[str] = []
+        self.waits: list[float] = []
         self.is_closed = False
 
     def rows(self, statement: str, *values: object, what: str, passing: frozenset[int] = frozenset()) -> Any:
@@ -34,6 +36,9 @@ class ScriptedConnection:
             assert answer in passing, f"{statement} fails with {answer}"
             return None
         return answer
+
+    def wait(self, wanted_s: float, what: str) -> None:
+        self.waits.append(wanted_s)
 
     def quoted(self, text: str) -> str:
         return f"'{text}'"

@@ -9,7 +9,8 @@ import pytest
 from envelope_secrets.password import PasswordPolicy
 from envelope_secrets.rotation import mysql_connection
 from envelope_secrets.rotation.database import DatabaseCredentials
-from envelope_secrets.rotation.failures import AccountLocked, PasswordRefused, TargetError, TlsFailed
+from envelope_secrets.rotation.deadline import Deadline
+from envelope_secrets.rotation.failures import AccountLocked, OutOfTime, PasswordRefused, TargetError, TlsFailed
 from envelope_secrets.rotation.mysql import MySql, MySqlSession
 from envelope_secrets.rotation.mysql_accounts import Account, prepare_account
 from envelope_secrets.rotation.mysql_connection import LOGIN, STATEMENT
@@ -63,6 +64,31 @@ def test_the_second_password_is_the_current_one_whichever_was_first() -> None:
         "ALTER USER 'app'@'%' IDENTIFIED BY 'now'",
         "ALTER USER 'app'@'%' IDENTIFIED BY 'new' RETAIN CURRENT PASSWORD",
     ]
+
+
+@pytest.mark.parametrize(("when", "waits"), [(0, [3.5]), (1, []), (2, [3.5])])
+def test_a_server_that_writes_its_log_later_is_given_the_time_after_each_change(when: int, waits: list[float]) -> None:
+    answers = {"SELECT @@GLOBAL.innodb": ((when, 3),), "SELECT Host": (ROW,)}
+    for change in (
+        lambda session: session.set_password("app", "new"),
+        lambda session: session.add_password("app", "new", current="now"),
+        lambda session: session.prepare_account("app_clone", "app"),
+        lambda session: session.save_accounts(),
+    ):
+        connection = ScriptedConnection(answers)
+        change(session_on(connection))
+        assert connection.waits == waits
+        assert connection.statements[-1].startswith("SELECT @@GLOBAL.innodb"), "after the change"
+
+
+def test_a_wait_that_ends_too_late_is_not_begun() -> None:
+    slept: list[float] = []
+    connection = mysql_connection.MySqlConnection(None, None, Deadline(3.0, sleep=slept.append), 1.0)
+    connection.wait(1.5, "a write")
+    assert slept == [1.5]
+    with pytest.raises(OutOfTime, match=r"a write may take 2.5 s"):
+        connection.wait(2.5, "a write")
+    assert slept == [1.5]
 
 
 def test_an_account_that_proves_itself_otherwise_gets_no_password_and_no_clone() -> None:
@@ -280,6 +306,20 @@ def test_an_account_locks_itself_after_failed_logins_and_that_is_no_wrong_passwo
             session.prepare_account("locks_clone", "locks")
         ((shown,),) = root.run("SHOW CREATE USER locks_clone@'%'")
         assert "FAILED_LOGIN_ATTEMPTS 2 PASSWORD_LOCK_TIME 1" in shown
+
+
+def test_a_password_is_on_disk_before_it_counts(mysql_server: RunningServer, target: MySql) -> None:
+    slept: list[float] = []
+    patient = Deadline(60.0, sleep=slept.append)
+    with statements_of(mysql_server) as root:
+        root.run("CREATE USER lasting@'%' IDENTIFIED BY 'one'")
+        root.run("SET GLOBAL innodb_flush_log_at_trx_commit = 0")
+        try:
+            with target.connect(credentials(mysql_server, "lasting", "one"), deadline=patient) as session:
+                session.set_password("lasting", "two")
+        finally:
+            root.run("SET GLOBAL innodb_flush_log_at_trx_commit = 1")
+    assert slept == [1.5]
 
 
 def test_the_policy_for_passwords_is_told_apart(mysql_server: RunningServer, target: MySql) -> None:

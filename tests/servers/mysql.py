@@ -50,7 +50,6 @@ def running_mysql() -> Iterator[RunningServer]:
             f"--plugin-dir={root}/usr/lib/mysql/plugin",
             "--innodb-redo-log-capacity=8M",
             "--innodb-buffer-pool-size=16M",
-            "--innodb-flush-log-at-trx-commit=0",
             "--innodb-doublewrite=0",
             "--secure-file-priv=NULL",
             "--skip-log-bin",

@@ -86,10 +86,10 @@ class KeepsTwoPasswords(Protocol):
 
 @runtime_checkable
 class SavesAccounts(Protocol):
-    """A session with a server that has accounts in memory, and must be told to write them down."""
+    """A session with a server that may forget a change of its accounts when it dies, unless it is seen to be saved."""
 
     def save_accounts(self) -> None:
-        """Write them down: what was set by an earlier run may not have been written.
+        """Have them written down, also what an earlier run has set.
 
         Raises:
             PrivilegeMissing: this login may not.

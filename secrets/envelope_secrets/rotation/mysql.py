@@ -35,6 +35,11 @@ NOT_ALLOWED = 1227
 WANTS_OWN_PASSWORD = 3892
 SETTING = "the new password"
 
+WRITES_LOG = "SELECT @@GLOBAL.innodb_flush_log_at_trx_commit, @@GLOBAL.innodb_flush_log_at_timeout"
+AT_EACH_COMMIT = 1
+WRITE_S = 0.5
+"""How long a write of the log takes at most, once it has begun."""
+
 REUSE = "Password_reuse_time"
 CERTIFICATE = ("ssl_cipher", "x509_issuer", "x509_subject")
 LIMITS = {
@@ -56,7 +61,8 @@ class MySql:
     """MySQL 8.0.19 or later, by PyMySQL. Statements carry passwords to it as text, which it keeps out of its logs.
 
     An account is a name and a host. An administrator gives all accounts of the name the same password, and makes a
-    clone for each host; an account that sets its own password changes that at its own host alone.
+    clone for each host; an account that sets its own password changes that at its own host alone. A server that writes
+    its log to disk once in so many seconds, and not at each commit, is given so long after each change.
 
     Attributes:
         tls: see `Tls`. ``require`` and ``disable`` let whoever is in between learn the password.
@@ -105,7 +111,7 @@ class MySql:
 
 
 class MySqlSession:
-    """See `DatabaseSession` and `KeepsTwoPasswords`.
+    """See `DatabaseSession`, `KeepsTwoPasswords` and `SavesAccounts`.
 
     Args:
         connection: is closed with the session.
@@ -151,6 +157,7 @@ class MySqlSession:
             passing = frozenset({NOT_ALLOWED}) if username == self._username else frozenset[int]()
             self._connection.rows(f"ALTER USER {discards}", what="the removal of a second password", passing=passing)
             self._identify(username, accounts, password)
+        self.save_accounts()
 
     def add_password(self, username: str, password: str, *, current: str) -> None:
         """See `KeepsTwoPasswords.add_password`.
@@ -168,10 +175,12 @@ class MySqlSession:
             accounts = self._password_accounts(username)
             self._identify(username, accounts, current)
             self._identify(username, accounts, password, after=" RETAIN CURRENT PASSWORD")
+        self.save_accounts()
 
     def prepare_account(self, username: str, like: str) -> None:
         """See `DatabaseSession.prepare_account`."""
         mysql_accounts.prepare_account(self._connection, _MySqlDialect(self._policy), username, like)
+        self.save_accounts()
 
     def missing_privileges(self, username: str, like: str) -> tuple[str, ...]:
         """See `DatabaseSession.missing_privileges`."""
@@ -180,6 +189,18 @@ class MySqlSession:
     def check_use(self) -> None:
         """See `DatabaseSession.check_use`."""
         mysql_accounts.check_use(self._connection, self._test_statements)
+
+    def save_accounts(self) -> None:
+        """See `SavesAccounts`: waits, if the server does not write its log to disk at each commit.
+
+        If it died before it does, it would come back with the old password, when AWSCURRENT may have moved already.
+        """
+        ((when, every_s),) = self._connection.rows(WRITES_LOG, what="a look at variables")
+        if when != AT_EACH_COMMIT:
+            self._connection.wait(
+                every_s + WRITE_S,
+                f"a server with innodb_flush_log_at_trx_commit={when} to keep what was changed",
+            )
 
     def _password_accounts(self, username: str) -> list[str]:
         """The accounts of a name, as statements name them; the own one needs no privilege to be named."""

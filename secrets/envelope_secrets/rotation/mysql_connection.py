@@ -119,6 +119,15 @@ class MySqlConnection:
         """An account as statements name it."""
         return f"{self.quoted(name)}@{self.quoted(host)}"
 
+    def wait(self, wanted_s: float, what: str) -> None:
+        """Wait so long.
+
+        Raises:
+            OutOfTime: there is not so much time.
+        """
+        self._deadline.require(wanted_s, what)
+        self._deadline.pause(wanted_s)
+
     def close(self) -> None:
         """Say goodbye to the server; if that fails, just go."""
         if self._raw.open:

@@ -91,7 +91,8 @@ def find_login(database: Database, candidates: Iterable[Candidate], deadline: De
 
 
 _BY_HAND = (
-    "set the password of the account by hand to that of AWSCURRENT, or let an administrator's secret do it: "
+    "`envelope secrets rotation repair` makes the version current that works, if the secret has one; else set the "
+    "account's password by hand to that of AWSCURRENT, or let an administrator's secret do it: "
     "SingleUser(recover_with_admin=True)"
 )
 
