@@ -400,6 +400,7 @@ def test_each_password_that_is_wrong_reaches_the_server_once(
     candidates = [(source, replace(login, password=f"wrong: {source.value}")) for source in (*Source, *Source)]
     error = fails_of(lambda: find_login(target, candidates, deadline()), LoginRefused)
     assert "none of the passwords that were tried: pending, current, previous, left by" in str(error)
+    assert error.hint.startswith("it says the same of a password that is past its VALID UNTIL; `envelope secrets")
     assert refusals_in(server, base) == 4
     assert not accepts(target, server, base, "wrong")
     assert refusals_in(server, base) == 5

@@ -687,7 +687,7 @@ def test_e20_a_locked_administrator_is_not_tried_again() -> None:
     world = begun(AlternatingUsers())
     world.step("createSecret", 2)
     world.server.accounts["root"].is_locked = True
-    with pytest.raises(AccountLocked):
+    with pytest.raises(AccountLocked, match="the administrator's secret that masterarn names: the account is locked"):
         world.step("setSecret", 2)
     assert world.server.logins == [("app", True), ("root", False)]
 

@@ -146,6 +146,21 @@ def test_l8_a_pending_value_that_the_target_does_not_know_is_dropped() -> None:
     assert status(world, SingleUser()).is_well
 
 
+@pytest.mark.parametrize("step", ["createSecret", "setSecret"])
+def test_l8_a_value_that_came_into_force_since_the_diagnosis_is_not_dropped(step: str) -> None:
+    """Secrets Manager repeats a rotation that failed hours ago: nothing of it looks young."""
+    world = begun(SingleUser(), *STEPS[: STEPS.index(step)])
+    found = status(world, SingleUser())
+    assert found.proposed is RotationAction.DROP_PENDING
+    for following in STEPS[STEPS.index(step) : 2]:
+        world.step(following, 3)
+    with pytest.raises(RotationRefused, match="and is not seen to work now: wrong user or password") as caught:
+        repair(world, SingleUser(), found)
+    assert caught.value.hint.endswith("look at the status again")
+    assert world.works(AWSPENDING)
+    assert status(world, SingleUser()).proposed is RotationAction.PROMOTE_PENDING
+
+
 def test_l8_a_version_without_a_value_is_dropped() -> None:
     world = begun(SingleUser())
     found = status(world, SingleUser())
@@ -383,7 +398,8 @@ def test_l4_a_pending_value_for_something_else_is_not_tried(pending: Mapping[str
     world.put(2, pending if isinstance(pending, str) else {**world.value(), **pending}, AWSPENDING)
     found = status(world, SingleUser())
     assert told(found) == {"PENDING": "UNFIT", "CURRENT": "ACCEPTED"}
-    assert found.proposed is RotationAction.DROP_PENDING
+    assert found.actions == (RotationAction.DROP_PENDING,), "a rotation would be refused"
+    assert found.obstacle == found.answers[0].detail
     assert world.server.logins == [("app", True)]
 
 

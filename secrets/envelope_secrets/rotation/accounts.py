@@ -164,13 +164,13 @@ def open_admin(
 
     Raises:
         RotationRefused: no such field, or the secret is malformed or for another server.
-        LoginRefused: the administrator's secret does not work.
+        LoginRefused: the administrator's secret does not work; `AccountLocked`, if its account is locked.
     """
     secret = _admin_secret(rotation, like)
     try:
         return database.connect(_admin_credentials(secret, database, like, same_host), deadline=rotation.deadline)
-    except AccountLocked:
-        raise
+    except AccountLocked as error:
+        raise AccountLocked(f"the administrator's secret that masterarn names: {error}", hint=error.hint) from None
     except LoginRefused as error:
         newer = _admin_secret(rotation, like)
         if newer.version_id == secret.version_id:

@@ -19,7 +19,13 @@ from envelope_secrets.rotation.accounts import (
 )
 from envelope_secrets.rotation.credentials import parse_credentials, with_login
 from envelope_secrets.rotation.database import Database, DatabaseCredentials, DatabaseSession
-from envelope_secrets.rotation.failures import AccountLocked, LoginRefused, PrivilegeMissing, RotationRefused
+from envelope_secrets.rotation.failures import (
+    AccountLocked,
+    LoginRefused,
+    PrivilegeMissing,
+    RotationRefused,
+    joined_hints,
+)
 from envelope_secrets.rotation.hosts import EqualHosts, HostCheck
 from envelope_secrets.rotation.rotator import NewValue, Rotation, Rotator
 from envelope_secrets.value import Secret
@@ -132,10 +138,14 @@ class _AlternatingUsersRotator:
         except AccountLocked:
             raise
         except LoginRefused as error:
-            refused = str(error)
+            refused, hint = str(error), error.hint
         raise LoginRefused(
             f"AWSCURRENT does not log in, and without that no administrator acts for it: {refused}",
-            hint="`envelope secrets rotation repair` makes the version current that works, if the secret has one",
+            hint=joined_hints(
+                hint,
+                "`envelope secrets rotation repair` makes the version current that works, if the secret has one; else "
+                "set the account's password by hand to that of AWSCURRENT",
+            ),
         )
 
     def _check_is_owned(self, accounts: Accounts) -> None:

@@ -29,6 +29,7 @@ __all__ = [
     "TargetError",
     "TargetUnreachable",
     "TlsFailed",
+    "joined_hints",
 ]
 
 
@@ -70,3 +71,8 @@ class PasswordRefused(TargetError):
 
 class PrivilegeMissing(TargetError):
     """The login works, and lacks a privilege that the rotation or the application needs."""
+
+
+def joined_hints(*hints: str) -> str:
+    """One hint of several: each once, and none that is empty."""
+    return "; ".join(dict.fromkeys(filter(None, hints)))

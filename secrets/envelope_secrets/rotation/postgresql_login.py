@@ -165,7 +165,10 @@ def _failure(answer: _Answer, tls: Tls) -> TargetError | None:
     if code == "28000" and not tls.is_used:
         return TlsFailed("the server takes no connection without TLS for this account (28000)", hint="see pg_hba.conf")
     if code == "53300" and answer.is_after_password:
-        return AccountLocked("the account has too many connections, or the database (53300)")
+        return AccountLocked(
+            "the account has too many connections, or the database (53300)",
+            hint="see CONNECTION LIMIT of both, and max_connections",
+        )
     if code[:2] in ("08", "53", "57", "58", "XX"):
         return TargetUnreachable(f"the server takes no connections now ({code})")
     kind, text, hint = _CODES.get(code, (TargetError, f"the server refused the login ({code})", ""))

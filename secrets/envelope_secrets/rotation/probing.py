@@ -22,6 +22,7 @@ from envelope_secrets.rotation.failures import (
     TargetError,
     TargetUnreachable,
     TlsFailed,
+    joined_hints,
 )
 
 __all__ = ["TRIES_OTHERS", "Candidate", "Login", "Source", "find_login", "tries_others"]
@@ -75,19 +76,22 @@ def find_login(database: Database, candidates: Iterable[Candidate], deadline: De
         TargetError: an answer that makes further attempts useless or harmful.
         OutOfTime: no time is left.
     """
-    refused: list[str] = []
+    refused: dict[str, str] = {}  # and the hint that came with the refusal
     asked: list[str] = []
     for source, credentials in candidates:
         if credentials.password in refused:
             continue
         if len(refused) == refusals_of(database):
             raise _too_many(asked, source)
-        session = _session(database, credentials, deadline)
-        if session is not None:
-            return Login(source, credentials, session)
-        refused.append(credentials.password)
+        answer = _answer(database, credentials, deadline)
+        if not isinstance(answer, str):
+            return Login(source, credentials, answer)
+        refused[credentials.password] = answer
         asked.append(source.value)
-    raise LoginRefused(f"the server accepts none of the passwords that were tried: {', '.join(asked)}", hint=_BY_HAND)
+    raise LoginRefused(
+        f"the server accepts none of the passwords that were tried: {', '.join(asked)}",
+        hint=joined_hints(*refused.values(), _BY_HAND),
+    )
 
 
 _BY_HAND = (
@@ -102,15 +106,15 @@ def _too_many(asked: Iterable[str], following: Source) -> LoginRefused:
     return LoginRefused(
         f"the server accepts none of the passwords that were tried: {tried}; the next one ({following.value}) was not, "
         "because one more refusal could lock the account",
-        hint=f"where the account takes it, allow more: most_refusals=5 of the target; or {_BY_HAND}",
+        hint=joined_hints("where the account takes it, allow more: most_refusals=5 of the target", _BY_HAND),
     )
 
 
-def _session(database: Database, credentials: DatabaseCredentials, deadline: Deadline) -> DatabaseSession | None:
-    """One attempt; None if the answer lets others be tried."""
+def _answer(database: Database, credentials: DatabaseCredentials, deadline: Deadline) -> DatabaseSession | str:
+    """One attempt: a session, or the hint of a refusal that lets others be tried."""
     try:
         return database.connect(credentials, deadline=deadline)
     except LoginRefused as error:
         if not tries_others(error):
             raise
-    return None
+        return error.hint

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from envelope.arguments import check_function
+from envelope.arguments import check_function, check_seconds
 from envelope.errors import InvalidArgument
 from envelope_secrets.label_moves import make_move
 from envelope_secrets.password import PasswordPolicy
-from envelope_secrets.rotation.diagnosis import RotationAction, RotationDiagnosis, Verdict, VersionAnswer
+from envelope_secrets.rotation.deadline import Deadline
+from envelope_secrets.rotation.diagnosis import Answer, RotationAction, RotationDiagnosis, Verdict, VersionAnswer
 from envelope_secrets.rotation.failures import RotationRefused
 from envelope_secrets.rotation.handler import check_store
 from envelope_secrets.rotation.in_process import DEFAULT_TIMEOUT_S, Progress, RotationResult, rotate
+from envelope_secrets.rotation.probing import Source
+from envelope_secrets.rotation.rotator import Rotation
 from envelope_secrets.rotation.strategy import Strategy, rotator_of
-from envelope_secrets.stages import StageMove
+from envelope_secrets.rotation.version_probes import Probe, answered, probe_of
+from envelope_secrets.stages import AWSCURRENT, StageMove
 from envelope_secrets.stores.protocol import SecretStore
 
 __all__ = ["RotationRepair", "chosen_action", "repair_rotation"]
@@ -56,8 +60,9 @@ def repair_rotation(  # noqa: PLR0913 - options, most of them keyword-only
 ) -> RotationRepair:
     """Do what `rotation_status` proposes, or one of the other actions that it has found possible.
 
-    Labels move by compare-and-swap from where they were seen. A repair that has made a working version current may
-    leave a pending label: look again, until the diagnosis is well.
+    Labels move by compare-and-swap from where they were seen. Before AWSPENDING is taken away, the current version is
+    tried once more: a rotation may have gone on since the diagnosis. A repair that has made a working version current
+    may leave a pending label: look again, until the diagnosis is well.
 
     Args:
         diagnosis: of `rotation_status`, with the same store, target and strategy.
@@ -68,19 +73,25 @@ def repair_rotation(  # noqa: PLR0913 - options, most of them keyword-only
         What was done: nothing if nothing was to be done.
 
     Raises:
-        RotationRefused: nothing is clear enough, or `action` is not possible. Nothing was changed.
+        RotationRefused: nothing is clear enough, or `action` is not possible, or the current version, which worked
+            at the diagnosis, does not any more. Nothing was changed.
         SecretConflict: a label has moved since the diagnosis. Nothing was changed.
         EnvelopeError: of the store, or of a rotation.
         InvalidArgument: the arguments do not go together.
     """
     wanted = _checked_action(action)
-    rotator_of(target, strategy)
+    rotator = rotator_of(target, strategy)
+    check_function("clock", clock)
     check_function("sleep", sleep)
+    deadline = Deadline(check_seconds("timeout_s", timeout_s), clock=clock, sleep=sleep, waits=False)
     chosen = chosen_action(_checked_diagnosis(diagnosis), wanted)
     if chosen is None:
         return RotationRepair()
     if chosen is not RotationAction.ROTATE:
         move = diagnosis.moves[chosen]
+        if chosen is RotationAction.DROP_PENDING:
+            rotation = Rotation(diagnosis.arn, move.from_version or "", check_store(store), deadline, None)
+            _check_current_works(rotation, probe_of(target, strategy, rotator))
         make_move(check_store(store), diagnosis.arn, move, pause=sleep)
         return RotationRepair(chosen, move)
     result = rotate(
@@ -96,6 +107,17 @@ def repair_rotation(  # noqa: PLR0913 - options, most of them keyword-only
         sleep=sleep,
     )
     return RotationRepair(chosen, None, result)
+
+
+def _check_current_works(rotation: Rotation, probe: Probe) -> None:
+    """Where the pending value has come into force, it is the only one that works: its label must stay."""
+    current = rotation.store.read(rotation.secret_id, stage=AWSCURRENT)
+    found = answered(probe, replace(rotation, current=current), current, Source.CURRENT)
+    if found.answer not in (Answer.ACCEPTED, Answer.WEAK):
+        raise RotationRefused(
+            f"the current version worked at the diagnosis, and is not seen to work now: {found.detail}",
+            hint="a rotation has gone on meanwhile, or the target has a trouble: look at the status again",
+        )
 
 
 def _checked_action(action: object) -> RotationAction | None:

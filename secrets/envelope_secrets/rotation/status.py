@@ -294,6 +294,9 @@ def _obstacle(
     unfit = next((one for one in answers if one.answer is Answer.NOT_TRIED and one.detail), None)
     if unfit is not None:
         return f"the pending version is of another strategy: {unfit.detail}", unfit.hint
+    malformed = next((one for one in answers if one.source is Source.PENDING and one.answer is Answer.UNFIT), None)
+    if malformed is not None and verdict is Verdict.NOT_APPLIED:
+        return malformed.detail, malformed.hint
     if verdict is Verdict.UNCLEAR or (verdict is Verdict.LOCKED_OUT and strategy is not None):
         return _with_reason(verdict, answers)  # a rotator of somebody's own may need no value that works
     current_answer = next((one for one in answers if one.source is Source.CURRENT), None)
