@@ -14,6 +14,7 @@ from envelope_secrets.rotation.deadline import Deadline
 from envelope_secrets.rotation.failures import (
     AccountLocked,
     LoginRefused,
+    PasswordExpired,
     PasswordRefused,
     PrivilegeMissing,
     TargetError,
@@ -31,6 +32,7 @@ class Account:
     passwords: tuple[str, ...] = ()
     grants: set[str] = field(default_factory=set)
     is_locked: bool = False
+    has_expired: bool = False
     requires_tls: bool = False
     is_admin: bool = False
     failed_logins: int = 0
@@ -39,7 +41,7 @@ class Account:
     def take(self, *passwords: str) -> None:
         self.former_passwords.update(self.passwords)
         self.passwords = passwords
-        self.is_locked = False
+        self.is_locked = self.has_expired = False
 
 
 class FakeServer:
@@ -78,7 +80,8 @@ class FakeServer:
     def accepts(self, username: str, password: str) -> bool:
         """Whether these credentials work. No attempt to log in."""
         account = self.accounts.get(username)
-        return account is not None and not account.is_locked and password in account.passwords
+        is_open = account is not None and not account.is_locked and not account.has_expired
+        return is_open and account is not None and password in account.passwords
 
     def login(self, credentials: DatabaseCredentials) -> FakeSession:
         with self.points.around("connect"):
@@ -103,6 +106,8 @@ class FakeServer:
             account.is_locked = 0 < self.locks_after <= account.failed_logins
         if not works:
             raise LoginRefused("wrong user or password")
+        if account is not None and account.has_expired:
+            raise PasswordExpired("the password has expired")
 
     @contextmanager
     def statement(self, text: str) -> Iterator[None]:

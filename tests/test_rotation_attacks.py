@@ -83,6 +83,21 @@ def mariadb(mariadb_server: RunningServer) -> Iterator[MySqlStatements]:
         yield root
 
 
+@pytest.mark.parametrize("statement", ["SELECT 1 FROM no_such_table", "SELECT pg_read_file('/etc/passwd')"])
+def test_a_single_user_that_cannot_do_its_work_keeps_its_password(
+    statement: str, postgresql: PostgreSqlRoot, postgresql_server: RunningServer
+) -> None:
+    """It would fail the test of the new one each time, and AWSCURRENT would not log in."""
+    name = postgresql.account()
+    database = PostgreSql(ca_file=postgresql_server.ca_file, test_statements=("SELECT 1", statement))
+    world = world_of(postgresql_server, database, SingleUser(), name)
+    assert "test statement 2" in str(world.rotate(2).error)
+    assert works(world, postgresql_server)
+    world.handler = world.handler_of(PostgreSql(ca_file=postgresql_server.ca_file), SingleUser())
+    assert world.rotate(2).succeeded
+    assert works(world, postgresql_server)
+
+
 @pytest.mark.parametrize(
     "setting",
     [

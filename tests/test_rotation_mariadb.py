@@ -9,7 +9,7 @@ from envelope_secrets.rotation.failures import PasswordRefused, TargetError
 from envelope_secrets.rotation.mariadb import MariaDb, MariaDbSession
 from envelope_secrets.rotation.mariadb_passwords import Proof, identified, native_hash, parse_proofs, with_passwords
 from tests.scripted_mysql import ScriptedConnection
-from tests.servers.logins import accepts, admin, fails_of
+from tests.servers.logins import accepts, admin, credentials, deadline, fails_of
 from tests.servers.mysql_statements import statements_of
 from tests.servers.running import RunningServer
 
@@ -124,11 +124,30 @@ def test_an_account_of_another_plugin_sets_its_own_password() -> None:
 
 def test_a_server_that_checks_passwords_itself_gets_to_see_them_unless_its_log_would() -> None:
     shown = (("CREATE USER `app`@`%` IDENTIFIED BY PASSWORD '*AB'",),)
-    answers = {"SELECT Host": ACCOUNT, "SHOW CREATE USER": shown, "ALTER USER": [INSISTS, ()]}
-    connection = ScriptedConnection({**answers, "SELECT @@GLOBAL": ((0,),)})
+    writable = {"SELECT @@GLOBAL.read_only": (("OFF",),)}
+    answers = {"SELECT Host": ACCOUNT, "SHOW CREATE USER": shown, "ALTER USER": [INSISTS, ()], **writable}
+    connection = ScriptedConnection({**answers, "SELECT @@GLOBAL.general": ((0,),)})
     session_on(connection).set_password("app", "new")
     hashed = f"ALTER USER 'app'@'%' IDENTIFIED VIA mysql_native_password USING '{native_hash('new')}'"
     plain = "ALTER USER 'app'@'%' IDENTIFIED VIA mysql_native_password USING PASSWORD('new')"
     assert connection.ran("ALTER USER") == [hashed, plain]
-    connection = ScriptedConnection({**answers, "ALTER USER": [INSISTS], "SELECT @@GLOBAL": ((1,),)})
+    connection = ScriptedConnection({**answers, "ALTER USER": [INSISTS], "SELECT @@GLOBAL.general": ((1,),)})
     fails_of(lambda: session_on(connection).set_password("app", "canary"), PasswordRefused, "canary")
+
+
+def test_a_server_that_takes_no_changes_gets_to_see_no_password(mariadb_server: RunningServer) -> None:
+    """It refuses a hash with the same number as one that checks passwords."""
+    target = MariaDb(ca_file=mariadb_server.ca_file)
+    with statements_of(mariadb_server) as root:
+        root.run("CREATE USER reader@'%' IDENTIFIED BY 'one'")
+        root.run("SET GLOBAL general_log = 0")
+        root.run("SET GLOBAL read_only = 1")
+        try:
+            with target.connect(credentials(mariadb_server, "reader", "one"), deadline=deadline()) as session:
+                error = fails_of(lambda: session.set_password("reader", "canary"), TargetError, "canary")
+        finally:
+            root.run("SET GLOBAL read_only = 0")
+            root.run("SET GLOBAL general_log = 1")
+    assert type(error) is TargetError
+    assert str(error).startswith("the server is read-only")
+    assert accepts(target, mariadb_server, "reader", "one")

@@ -431,6 +431,8 @@ class ScriptedDriverConnection:
 
     def connect(self) -> None: ...
 
+    def query(self, statement: str) -> None: ...
+
     def cursor(self) -> Any:
         raise RuntimeError(self.number, "canary")
 

@@ -11,6 +11,7 @@ import pytest
 from envelope.errors import InvalidArgument
 from envelope_secrets.password import PasswordPolicy, random_password
 from envelope_secrets.rotation.handler import rotation_handler
+from envelope_secrets.rotation.in_process import rotate
 from envelope_secrets.rotation.mariadb import MariaDb
 from envelope_secrets.rotation.mysql import MySql
 from envelope_secrets.rotation.password_policies import PasswordPolicies
@@ -89,6 +90,13 @@ def test_e10_one_function_rotates_secrets_with_different_policies() -> None:
         assert len(world.value()["password"]) == length
 
 
+def test_e10_a_rotation_without_a_function_takes_the_policy_of_its_secret() -> None:
+    world = RotationWorld(SingleUser(), name="prod/erp", with_admin=False)
+    policies = PasswordPolicies({"prod/erp": SHORT}, otherwise=LONG)
+    rotate(world.store, "prod/erp", world.database, SingleUser(), password_policy=policies, clock=world.clock)
+    assert len(world.value()["password"]) == 12
+
+
 def test_e10_no_field_and_no_tag_of_a_secret_weakens_its_password() -> None:
     asked_for = {"password_length": 1, "PASSWORD_LENGTH": "1", "password_policy": {"length": 1}, "exclude": "abc"}
     world = RotationWorld(SingleUser(), value=asked_for, with_admin=False)
@@ -100,7 +108,9 @@ def test_e10_no_field_and_no_tag_of_a_secret_weakens_its_password() -> None:
 
 
 def test_a_handler_takes_no_other_policy() -> None:
-    with pytest.raises(InvalidArgument, match="password_policy must be a PasswordPolicy or None, not dict"):
+    with pytest.raises(
+        InvalidArgument, match="password_policy must be a PasswordPolicy, PasswordPolicies or None, not dict"
+    ):
         rotation_handler(PostgreSql(), SingleUser(), password_policy={"prod/erp": SHORT})  # type: ignore[arg-type]
 
 

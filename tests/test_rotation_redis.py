@@ -471,6 +471,16 @@ def test_a_login_that_may_not_ask_for_the_acl_file_saves_in_the_configuration(us
     assert digest("two") in (users.running.tls.folder.path / "redis.conf").read_text()
 
 
+def test_a_user_that_may_not_do_what_is_tried_keeps_its_password(users: Users, store: LocalSecretStore) -> None:
+    with_secrets(store, users, NAME, "app", has_admin=False)
+    users.add("app", "first password", "on", "~app:*", "+get", "+acl|setuser")
+    with pytest.raises(PrivilegeMissing, match="the command PING is not allowed"):
+        rotate(store, NAME, plain(), SingleUser())
+    assert works(users, store)
+    rotate(store, NAME, plain(probe=("GET", "app:health")), SingleUser())
+    assert works(users, store)
+
+
 def test_what_was_changed_is_in_the_configuration_file(users: Users) -> None:
     users.add("app", "one")
     with users.session(plain(persistence="config-file")) as session:

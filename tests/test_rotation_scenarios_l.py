@@ -398,7 +398,7 @@ def test_a_local_rotation_is_begun_by_one_process_only(
         ({"timeout_s": 0}, "timeout_s must be"),
         ({"clock": 1}, "clock must be a function"),
         ({"sleep": 1}, "sleep must be a function"),
-        ({"password_policy": "x"}, "password_policy must be a PasswordPolicy or None, not str"),
+        ({"password_policy": "x"}, "password_policy must be a PasswordPolicy, PasswordPolicies or None, not str"),
         ({"strategy": "x"}, "strategy must be one like"),
     ],
 )

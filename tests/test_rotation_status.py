@@ -279,6 +279,28 @@ def test_l13_the_value_of_a_cancelled_rotation_is_found_and_promoted() -> None:
     assert world.works()
 
 
+@pytest.mark.parametrize("strategy", [SingleUser(recover_with_admin=True), DualPassword(), AlternatingUsers()])
+def test_a_password_that_has_expired_is_replaced_by_a_rotation(strategy: Strategy) -> None:
+    world = RotationWorld(strategy)
+    world.server.accounts["app"].has_expired = True
+    found = status(world, strategy)
+    assert (found.verdict, found.proposed, found.obstacle) == (Verdict.RECOVERABLE, RotationAction.ROTATE, "")
+    assert told(found) == {"CURRENT": "EXPIRED"}
+    assert repair(world, strategy, found).result is not None
+    assert status(world, strategy).is_well
+
+
+@pytest.mark.parametrize(("strategy", "with_admin"), [(SingleUser(), True), (DualPassword(), False)])
+def test_a_password_that_has_expired_is_told_where_no_administrator_may_help(
+    strategy: Strategy, with_admin: bool
+) -> None:
+    world = RotationWorld(strategy, with_admin=with_admin)
+    world.server.accounts["app"].has_expired = True
+    found = status(world, strategy)
+    assert (found.verdict, found.actions) == (Verdict.LOCKED_OUT, ())
+    assert found.answers[0].detail == "the password has expired"
+
+
 def test_a_secret_whose_password_nobody_knows_is_not_touched_unless_an_administrator_may_help() -> None:
     world = RotationWorld(SingleUser())
     world.server.accounts["app"].take("set by hand")

@@ -22,6 +22,7 @@ from envelope_secrets.rotation.database import Database, DatabaseCredentials, Da
 from envelope_secrets.rotation.failures import (
     AccountLocked,
     LoginRefused,
+    PasswordExpired,
     PrivilegeMissing,
     RotationRefused,
     joined_hints,
@@ -135,6 +136,8 @@ class _AlternatingUsersRotator:
         try:
             with self.database.connect(accounts.current, deadline=accounts.rotation.deadline):
                 return
+        except PasswordExpired:
+            return
         except AccountLocked:
             raise
         except LoginRefused as error:
@@ -158,6 +161,8 @@ class _AlternatingUsersRotator:
             try:
                 with self.database.connect(credentials, deadline=accounts.rotation.deadline):
                     return
+            except PasswordExpired:
+                return
             except AccountLocked:
                 raise
             except LoginRefused:

@@ -22,6 +22,7 @@ class Answer(Enum):
     ACCEPTED = "the target accepts it"
     WEAK = "it logs in, and may lack a privilege"
     REFUSED = "the target does not accept it"
+    EXPIRED = "the target knows it, and lets nobody in with it any more"
     REPLACED = "not tried: the account has one password, and that is another version's"
     UNFIT = "not tried: its value is not for this target"
     UNREADABLE = "its value cannot be read"
@@ -163,6 +164,7 @@ _OF_ANSWERS: Mapping[Answer, _Knows] = {
     Answer.ACCEPTED: _Knows.YES,
     Answer.WEAK: _Knows.PARTLY,
     Answer.REFUSED: _Knows.NO,
+    Answer.EXPIRED: _Knows.NO,
     Answer.REPLACED: _Knows.NO,
     Answer.UNFIT: _Knows.NO,
     Answer.UNREADABLE: _Knows.NO,

@@ -18,7 +18,7 @@ from envelope_secrets.rotation.accounts import (
 )
 from envelope_secrets.rotation.credentials import with_login
 from envelope_secrets.rotation.database import Database, DatabaseSession, KeepsTwoPasswords
-from envelope_secrets.rotation.failures import TargetError
+from envelope_secrets.rotation.failures import PasswordExpired, TargetError
 from envelope_secrets.rotation.hosts import EqualHosts, HostCheck
 from envelope_secrets.rotation.probing import Login, Source, find_login
 from envelope_secrets.rotation.rotator import NewValue, Rotation, Rotator
@@ -69,7 +69,13 @@ class _DualPasswordRotator:
 
     def apply(self, rotation: Rotation, pending: Secret) -> None:
         accounts = self._accounts(rotation, pending)
-        login = find_login(self.database, accounts.pending_first(), rotation.deadline)
+        try:
+            login = find_login(self.database, accounts.pending_first(), rotation.deadline)
+        except PasswordExpired:
+            if not accounts.current.admin_secret_id:
+                raise
+            self._replace_expired(accounts)
+            return
         with login.session as session:
             if login.source is Source.PENDING:
                 save_again(session, accounts, asks_admin=True)
@@ -86,6 +92,12 @@ class _DualPasswordRotator:
 
     def retire(self, rotation: Rotation, pending: Secret) -> None:
         """There is nothing: clients may use the older password until the next rotation replaces it."""
+
+    def _replace_expired(self, accounts: Accounts) -> None:
+        """Nobody can use the password that has expired, so none is kept beside the new one."""
+        with open_admin(accounts.rotation, self.database, accounts.current, self.options.same_host) as admin:
+            if accounts.rotation.may_change(CHANGE_S, "setting a password"):
+                admin.set_password(accounts.pending.username, accounts.pending.password)
 
     def _add(self, session: DatabaseSession, accounts: Accounts, login: Login) -> None:
         if not isinstance(session, KeepsTwoPasswords):

@@ -9,6 +9,7 @@
             ├── TlsFailed          no TLS, or a certificate that is not trusted
             ├── LoginRefused       the target does not know these credentials
             │   └── AccountLocked  locked, expired, or too many connections: trying more would make it worse
+            │       └── PasswordExpired  the password is right and too old: an administrator can set another
             ├── PasswordRefused    the target's password policy does not take the new password
             └── PrivilegeMissing   the credentials work, and may not do what is needed
 
@@ -23,6 +24,7 @@ __all__ = [
     "AccountLocked",
     "LoginRefused",
     "OutOfTime",
+    "PasswordExpired",
     "PasswordRefused",
     "PrivilegeMissing",
     "RotationRefused",
@@ -63,6 +65,10 @@ class LoginRefused(TargetError):
 
 class AccountLocked(LoginRefused):
     """The account is locked or expired, or has too many connections; more tries would keep it locked."""
+
+
+class PasswordExpired(AccountLocked):
+    """The password is right and too old: the server lets this login do nothing but set another."""
 
 
 class PasswordRefused(TargetError):

@@ -16,9 +16,11 @@ from envelope_secrets.rotation.diagnosis import Answer, RotationDiagnosis
 from envelope_secrets.rotation.dual_password import DualPassword
 from envelope_secrets.rotation.elasticache_user import ElastiCacheUser
 from envelope_secrets.rotation.failures import RotationRefused
+from envelope_secrets.rotation.handler import policy_of
 from envelope_secrets.rotation.iam_access_key import IamAccessKey
 from envelope_secrets.rotation.in_process import check_can_begin
 from envelope_secrets.rotation.oauth_client import OAuthClient
+from envelope_secrets.rotation.password_policies import PasswordPolicies
 from envelope_secrets.rotation.probing import Source
 from envelope_secrets.rotation.rotator import Rotation
 from envelope_secrets.rotation.signing_key import SigningKey
@@ -85,7 +87,7 @@ def foresee(
     target: object,
     strategy: Strategy | None = None,
     *,
-    password_policy: PasswordPolicy | None = None,
+    password_policy: PasswordPolicy | PasswordPolicies | None = None,
     timeout_s: float = 60.0,
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], object] = time.sleep,
@@ -112,7 +114,8 @@ def foresee(
         return
     _check_answer(diagnosis, Source.CURRENT, Answer.WEAK)  # what it may not do, it may not with a new password either
     deadline = Deadline(timeout_s, clock=clock, sleep=sleep)
-    rotation = Rotation(diagnosis.arn, "", store, deadline, _current(store, diagnosis.arn), password_policy)
+    policy = policy_of(password_policy, diagnosis.arn)
+    rotation = Rotation(diagnosis.arn, "", store, deadline, _current(store, diagnosis.arn), policy)
     like = current_credentials(rotation, target)
     if Source.PENDING not in sources:
         rotator_of(target, strategy).new_value(rotation)  # of these three, it asks nobody and stores nothing

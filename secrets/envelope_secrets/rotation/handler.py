@@ -19,7 +19,7 @@ from envelope_secrets.rotation.strategy import Strategy, rotator_of
 from envelope_secrets.stores.guarded_store import guarded_store
 from envelope_secrets.stores.protocol import SecretStore
 
-__all__ = ["Handler", "check_password_policy", "check_store", "rotation_handler"]
+__all__ = ["Handler", "check_password_policy", "check_store", "policy_of", "rotation_handler"]
 
 Handler = Callable[[Any, Any], None]
 
@@ -58,8 +58,7 @@ def rotation_handler(
     """
     rotator = rotator_of(target, strategy)
     limit_s = check_seconds("timeout_s", timeout_s)
-    if not isinstance(password_policy, PasswordPolicies):
-        check_password_policy(password_policy)
+    check_password_policy(password_policy)
     check_function("clock", clock)
     check_function("sleep", sleep)
     stores = [] if store is None else [check_store(store)]
@@ -70,7 +69,7 @@ def rotation_handler(
         del event  # it has the RotationToken, and a report of an error may show what is in this frame
         if not stores:
             stores.append(_default_store())
-        policy = _policy_of(password_policy, parsed.secret_id)
+        policy = policy_of(password_policy, parsed.secret_id)
         with _calls_within(deadline, is_own_store=store is None):
             run_step(stores[0], rotator, parsed, deadline, password_policy=policy)
 
@@ -85,12 +84,15 @@ def check_store(store: object) -> SecretStore:
 
 
 def check_password_policy(policy: object) -> None:
-    """Raise `InvalidArgument` unless it is a policy or None."""
-    if policy is not None and not isinstance(policy, PasswordPolicy):
-        raise InvalidArgument(f"password_policy must be a PasswordPolicy or None, not {type(policy).__name__}")
+    """Raise `InvalidArgument` unless it is a policy, or one for each secret, or None."""
+    if policy is not None and not isinstance(policy, (PasswordPolicy, PasswordPolicies)):
+        raise InvalidArgument(
+            f"password_policy must be a PasswordPolicy, PasswordPolicies or None, not {type(policy).__name__}"
+        )
 
 
-def _policy_of(policy: PasswordPolicy | PasswordPolicies | None, secret_arn: str) -> PasswordPolicy | None:
+def policy_of(policy: PasswordPolicy | PasswordPolicies | None, secret_arn: str) -> PasswordPolicy | None:
+    """The policy of one secret; None for the target's own."""
     return policy.of(secret_arn) if isinstance(policy, PasswordPolicies) else policy
 
 

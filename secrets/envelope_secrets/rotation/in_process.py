@@ -17,7 +17,8 @@ from envelope_secrets.rotation.deadline import Deadline
 from envelope_secrets.rotation.engine import run_step
 from envelope_secrets.rotation.events import RotationEvent, Step
 from envelope_secrets.rotation.failures import RotationRefused
-from envelope_secrets.rotation.handler import check_password_policy, check_store
+from envelope_secrets.rotation.handler import check_password_policy, check_store, policy_of
+from envelope_secrets.rotation.password_policies import PasswordPolicies
 from envelope_secrets.rotation.steps import Action
 from envelope_secrets.rotation.strategy import Strategy, rotator_of
 from envelope_secrets.stages import AWSCURRENT, AWSPENDING
@@ -83,7 +84,7 @@ def rotate(  # noqa: PLR0913 - options, all but the first of them keyword-only
     strategy: Strategy | None = None,
     *,
     token: str | None = None,
-    password_policy: PasswordPolicy | None = None,
+    password_policy: PasswordPolicy | PasswordPolicies | None = None,
     despite_function: bool = False,
     progress: Progress | None = None,
     timeout_s: float = DEFAULT_TIMEOUT_S,
@@ -127,10 +128,11 @@ def rotate(  # noqa: PLR0913 - options, all but the first of them keyword-only
     chosen = begun or token or str(uuid.uuid4())
     if isinstance(store, _Announces):  # elsewhere the first value that is put begins it
         store.announce(description.arn, chosen)
+    policy = policy_of(password_policy, description.arn)
     for step in Step:
         event = RotationEvent(step, description.arn, chosen, is_announced=False)
         tell(StepProgress(step, chosen))
-        action = run_step(store, rotator, event, deadline, password_policy=password_policy)
+        action = run_step(store, rotator, event, deadline, password_policy=policy)
         tell(StepProgress(step, chosen, action))
     return RotationResult(chosen, description.labels.holder(AWSCURRENT), begun is not None)
 

@@ -31,6 +31,8 @@ __all__ = ["MariaDb", "MariaDbSession"]
 
 MOST_PASSWORD_BYTES = 4_096
 FORBIDDEN_BY_OPTION = 1290
+WRITABLE = (((0,),), (("OFF",),))
+"""A number until MariaDB 11, then a word."""
 NOT_ALLOWED = 1227
 SETTING = "the new password"
 
@@ -254,6 +256,11 @@ def _hashed_or_plain(
         hashes = [connection.quoted(native_hash(password)) for password in passwords]
         if connection.rows(statement(hashes), what=SETTING, passing=frozenset({FORBIDDEN_BY_OPTION})) is not None:
             return
+        # A server that checks passwords has answered so, or one that takes no changes at all.
+        if connection.rows("SELECT @@GLOBAL.read_only", what="a look at a variable") not in WRITABLE:
+            raise TargetError(
+                "the server is read-only, so it refuses the new password", hint="is this the reader of a cluster?"
+            )
     if connection.rows("SELECT @@GLOBAL.general_log", what="a look at a variable") != ((0,),):
         raise PasswordRefused(
             "the server takes this password as text only, and its general log, which is on, would show it",

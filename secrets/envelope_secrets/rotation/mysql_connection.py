@@ -19,6 +19,7 @@ from envelope_secrets.rotation.driver_tls import ssl_context
 from envelope_secrets.rotation.failures import (
     AccountLocked,
     LoginRefused,
+    PasswordExpired,
     PasswordRefused,
     PrivilegeMissing,
     TargetError,
@@ -37,12 +38,17 @@ _NO_PRIVILEGE = "the login lacks a privilege for {what}"
 LOST = 2013
 _BLOCKED = "the account is locked, or blocked after failed logins"
 
+_WITH_EXPIRED = """\
+let an administrator set another: a rotation does where masterarn names one (SingleUser by recover_with_admin=True); \
+or set that of AWSPENDING, else of AWSCURRENT, by hand: it counts as new"""
+_EXPIRED = (PasswordExpired, "the account's password has expired", _WITH_EXPIRED)
+
 LOGIN: Failures = {
     **dict.fromkeys((1040, 1042, 1053, 1129), (TargetUnreachable, "the server takes no connections now", "")),
     **dict.fromkeys((2002, 2003, 2005, 2006, LOST, 2055), _NO_ANSWER),
     **dict.fromkeys((1045, 1698), (LoginRefused, "the server does not accept this user and password", "")),
     **dict.fromkeys((3118, 3955, 4150, 4151), (AccountLocked, _BLOCKED, "unlock it: ALTER USER ... ACCOUNT UNLOCK")),
-    **dict.fromkeys((1820, 1862), (AccountLocked, "the account's password has expired", "set a new one by hand")),
+    **dict.fromkeys((1820, 1862), _EXPIRED),
     **dict.fromkeys((1203, 1226), (AccountLocked, "the account has too many connections, or made too many", "")),
     2026: (TlsFailed, "the server has no TLS", 'only tls="disable" does without'),
     3159: (TlsFailed, "the server wants TLS", 'tls="disable" cannot be used with it'),
@@ -62,7 +68,7 @@ STATEMENT: Failures = {
         (PrivilegeMissing, _NO_PRIVILEGE, "grant it to this login, WITH GRANT OPTION where it gives it to another"),
     ),
     **dict.fromkeys((1819, 3638), (PasswordRefused, "the server's password policy refuses {what}", "")),
-    1820: (AccountLocked, "the account's password has expired", "set a new one by hand"),
+    1820: _EXPIRED,
     1290: (TargetError, "an option of the server forbids {what}", "is this the read-only end of a cluster?"),
 }
 
@@ -174,6 +180,7 @@ def connect(
         )
         with ends_after(timeout_s, lambda: int(raw._sock.fileno())):
             raw.connect()
+            raw.query("DO 1")  # some servers let in whose password has expired, and then refuse everything
         return MySqlConnection(raw, driver, deadline, statement_timeout_s)
     except TargetError as error:
         failure = error

@@ -15,6 +15,7 @@ from envelope_secrets.rotation.diagnosis import Answer, RotationAction, Rotation
 from envelope_secrets.rotation.failures import RotationRefused
 from envelope_secrets.rotation.handler import check_store
 from envelope_secrets.rotation.in_process import DEFAULT_TIMEOUT_S, Progress, RotationResult, rotate
+from envelope_secrets.rotation.password_policies import PasswordPolicies
 from envelope_secrets.rotation.probing import Source
 from envelope_secrets.rotation.rotator import Rotation
 from envelope_secrets.rotation.strategy import Strategy, rotator_of
@@ -52,7 +53,7 @@ def repair_rotation(  # noqa: PLR0913 - options, most of them keyword-only
     *,
     action: RotationAction | str | None = None,
     despite_function: bool = False,
-    password_policy: PasswordPolicy | None = None,
+    password_policy: PasswordPolicy | PasswordPolicies | None = None,
     progress: Progress | None = None,
     timeout_s: float = DEFAULT_TIMEOUT_S,
     clock: Callable[[], float] = time.monotonic,

@@ -18,9 +18,9 @@ from envelope_secrets.rotation.accounts import (
 )
 from envelope_secrets.rotation.credentials import with_login
 from envelope_secrets.rotation.database import Database, DatabaseSession
-from envelope_secrets.rotation.failures import AccountLocked, LoginRefused
+from envelope_secrets.rotation.failures import AccountLocked, LoginRefused, PasswordExpired
 from envelope_secrets.rotation.hosts import EqualHosts, HostCheck
-from envelope_secrets.rotation.probing import Source, find_login
+from envelope_secrets.rotation.probing import Login, Source, find_login
 from envelope_secrets.rotation.rotator import NewValue, Rotation, Rotator
 from envelope_secrets.value import Secret
 
@@ -35,9 +35,10 @@ class SingleUser:
     works there. Sessions that are open go on.
 
     Attributes:
-        recover_with_admin: if no password works that the secret has ever had, let the administrator whose secret the
-            field ``masterarn`` names set the pending one. Whoever may write the secret could then have the password of
-            any account of that server set, so the secret must be as well guarded as the administrator's.
+        recover_with_admin: if no password works that the secret has ever had, or the one that does has expired, let the
+            administrator whose secret the field ``masterarn`` names set the pending one. Whoever may write the secret
+            could then have the password of any account of that server set, so the secret must be as well guarded as the
+            administrator's.
         same_host: says whether two secrets mean the same server.
 
     Raises:
@@ -67,13 +68,19 @@ class _SingleUserRotator:
         return with_login(current_secret(rotation), current.username, password)
 
     def apply(self, rotation: Rotation, pending: Secret) -> None:
+        """Set the password if the account can do its work: else testSecret would fail, and readers be locked out."""
         accounts = self._accounts(rotation, pending)
-        session = self._session(accounts)
-        if session is None:
+        login = self._login(accounts)
+        if login is None:
+            with open_admin(rotation, self.database, accounts.current, self.options.same_host) as admin:
+                self._set(admin, accounts)
             return
-        with session:
-            if rotation.may_change(CHANGE_S, "setting a password"):
-                session.set_password(accounts.pending.username, accounts.pending.password)
+        with login.session as session:
+            if login.source is Source.PENDING:
+                save_again(session, accounts, asks_admin=self.options.recover_with_admin)
+                return
+            session.check_use()
+            self._set(session, accounts)
 
     def verify(self, rotation: Rotation, pending: Secret) -> None:
         accounts = self._accounts(rotation, pending)
@@ -83,21 +90,19 @@ class _SingleUserRotator:
     def retire(self, rotation: Rotation, pending: Secret) -> None:
         """There is nothing: the old password does not work any more."""
 
-    def _session(self, accounts: Accounts) -> DatabaseSession | None:
-        """A session that can set the password; None if the pending one is in force."""
+    def _login(self, accounts: Accounts) -> Login | None:
+        """What the account logs in with; None if an administrator has to help."""
         try:
-            login = find_login(self.database, accounts.likeliest_first(), accounts.rotation.deadline)
-        except AccountLocked:
-            raise
-        except LoginRefused:
-            if not self.options.recover_with_admin or not accounts.current.admin_secret_id:
+            return find_login(self.database, accounts.likeliest_first(), accounts.rotation.deadline)
+        except LoginRefused as error:
+            is_locked = isinstance(error, AccountLocked) and not isinstance(error, PasswordExpired)
+            if is_locked or not self.options.recover_with_admin or not accounts.current.admin_secret_id:
                 raise
-            return open_admin(accounts.rotation, self.database, accounts.current, self.options.same_host)
-        if login.source is not Source.PENDING:
-            return login.session
-        with login.session as session:
-            save_again(session, accounts, asks_admin=self.options.recover_with_admin)
             return None
+
+    def _set(self, session: DatabaseSession, accounts: Accounts) -> None:
+        if accounts.rotation.may_change(CHANGE_S, "setting a password"):
+            session.set_password(accounts.pending.username, accounts.pending.password)
 
     def _accounts(self, rotation: Rotation, pending: Secret) -> Accounts:
         return Accounts.of_one_user(rotation, self.database, self.options.same_host, pending)

@@ -114,7 +114,7 @@ def rotation_status(
     verdict = verdict_of(
         probing.answers,
         is_young=_is_young(state, age_s, now),
-        can_recover=_can_recover(target, strategy),
+        can_recover=_can_recover(target, strategy) or _replaces_expired(probing, target, strategy),
     )
     obstacle = _obstacle(state.labels, probing.answers, verdict, strategy)
     return _diagnosis(
@@ -138,6 +138,15 @@ def _can_recover(target: object, strategy: Strategy | None) -> bool:
     if isinstance(strategy, SingleUser):
         return strategy.recover_with_admin
     return strategy is None and isinstance(target, (ApiKey, IamAccessKey, SigningKey))
+
+
+def _replaces_expired(probing: _Probing, target: object, strategy: Strategy | None) -> bool:
+    """Whether an administrator sets another password in the place of a current one that has expired."""
+    current = probing.rotation.current
+    has_expired = any(one.source is Source.CURRENT and one.answer is Answer.EXPIRED for one in probing.answers)
+    if not has_expired or current is None or not isinstance(target, Database) or isinstance(strategy, SingleUser):
+        return False
+    return bool(parse_credentials(current, target).admin_secret_id)
 
 
 def _check_age(age_s: object) -> float:
@@ -300,7 +309,8 @@ def _obstacle(
     if verdict is Verdict.UNCLEAR or (verdict is Verdict.LOCKED_OUT and strategy is not None):
         return _with_reason(verdict, answers)  # a rotator of somebody's own may need no value that works
     current_answer = next((one for one in answers if one.source is Source.CURRENT), None)
-    if isinstance(strategy, AlternatingUsers) and (current_answer is None or not current_answer.works):
+    is_known = current_answer is not None and (current_answer.works or current_answer.answer is Answer.EXPIRED)
+    if isinstance(strategy, AlternatingUsers) and not is_known:
         told = "" if current_answer is None else current_answer.hint
         return "the current version does not log in, and an administrator acts only for one that does", told
     return "", ""

@@ -11,7 +11,13 @@ from envelope_secrets.rotation.alternating_users import AlternatingUsers
 from envelope_secrets.rotation.credentials import parse_credentials
 from envelope_secrets.rotation.database import Database, DatabaseCredentials
 from envelope_secrets.rotation.diagnosis import Answer, VersionAnswer
-from envelope_secrets.rotation.failures import AccountLocked, LoginRefused, PrivilegeMissing, RotationRefused
+from envelope_secrets.rotation.failures import (
+    AccountLocked,
+    LoginRefused,
+    PasswordExpired,
+    PrivilegeMissing,
+    RotationRefused,
+)
 from envelope_secrets.rotation.hosts import EqualHosts, HostCheck
 from envelope_secrets.rotation.probing import Source
 from envelope_secrets.rotation.rotator import Rotation, Rotator
@@ -25,6 +31,7 @@ Probe = Callable[[Rotation, Secret], None]
 
 _ANSWERS: Mapping[type[EnvelopeError], Answer] = {
     AccountLocked: Answer.UNKNOWN,
+    PasswordExpired: Answer.EXPIRED,
     LoginRefused: Answer.REFUSED,
     PrivilegeMissing: Answer.WEAK,
     RotationRefused: Answer.UNFIT,
