@@ -26,7 +26,13 @@ from envelope_secrets.rotation.diagnosis import (
     verdict_of,
 )
 from envelope_secrets.rotation.dual_password import DualPassword
-from envelope_secrets.rotation.failures import LoginRefused, RotationRefused, TargetUnreachable
+from envelope_secrets.rotation.failures import (
+    LoginRefused,
+    PrivilegeMissing,
+    RotationRefused,
+    TargetError,
+    TargetUnreachable,
+)
 from envelope_secrets.rotation.in_process import StepProgress, rotate
 from envelope_secrets.rotation.probing import Source
 from envelope_secrets.rotation.repairing import RotationRepair, repair_rotation
@@ -41,7 +47,7 @@ from envelope_secrets.testing import Stopped
 from envelope_secrets.value import Secret
 from tests.crash_points import CrashPoints
 from tests.database_rotations import RotationWorld, fields
-from tests.fake_databases import Account, FakeServer
+from tests.fake_databases import Account, FakeServer, FakeSession
 from tests.fake_secrets_for_tests import V1, V2, V3, V4
 from tests.local_secrets_for_tests import local_store
 from tests.thoroughness import TAKES_ALL
@@ -96,7 +102,8 @@ def test_no_answer_of_the_target_leads_to_an_action_that_takes_away_the_only_val
             works = {answer.source for answer in given if answer.answer is Answer.ACCEPTED}
             logs_in = works | {answer.source for answer in given if answer.answer is Answer.WEAK}
             assert RotationAction.DROP_PENDING not in actions or Source.CURRENT in logs_in
-            assert RotationAction.PROMOTE_PENDING not in actions or Source.PENDING in works
+            promoted = works if Source.CURRENT in logs_in else logs_in
+            assert RotationAction.PROMOTE_PENDING not in actions or Source.PENDING in promoted
             assert RotationAction.PROMOTE_PREVIOUS not in actions or Source.PREVIOUS in works
             assert RotationAction.PROMOTE_ORPHAN not in actions or Source.ORPHAN in works
             if actions[:1] == (RotationAction.PROMOTE_PREVIOUS,):
@@ -108,7 +115,8 @@ def test_no_answer_of_the_target_leads_to_an_action_that_takes_away_the_only_val
     [
         (answers(), Verdict.LOCKED_OUT),
         (answers(current=Answer.WEAK), Verdict.CURRENT_IS_WEAK),
-        (answers(pending=Answer.WEAK, current=Answer.REFUSED), Verdict.UNCLEAR),
+        (answers(pending=Answer.WEAK, current=Answer.REFUSED), Verdict.WEAK_IN_FORCE),
+        (answers(pending=Answer.WEAK, current=Answer.UNKNOWN), Verdict.UNCLEAR),
         (answers(pending=Answer.ACCEPTED, current=Answer.UNKNOWN), Verdict.PENDING_WORKS),
         (answers(pending=Answer.UNREADABLE, current=Answer.ACCEPTED), Verdict.NOT_APPLIED),
         (answers(current=Answer.REFUSED, previous=Answer.UNKNOWN), Verdict.UNCLEAR),
@@ -159,6 +167,38 @@ def test_l8_a_value_that_came_into_force_since_the_diagnosis_is_not_dropped(step
     assert caught.value.hint.endswith("look at the status again")
     assert world.works(AWSPENDING)
     assert status(world, SingleUser()).proposed is RotationAction.PROMOTE_PENDING
+
+
+def test_l8_a_value_in_force_that_may_not_do_its_work_is_told_and_can_be_promoted() -> None:
+    world = begun(SingleUser(), *STEPS[:2])
+    grants = set(world.server.accounts["app"].grants)
+    world.server.accounts["app"].grants.clear()
+    found = status(world, SingleUser())
+    assert (found.verdict, found.obstacle) == (Verdict.WEAK_IN_FORCE, "")
+    assert found.actions == (RotationAction.ROTATE, RotationAction.PROMOTE_PENDING)
+    with pytest.raises(PrivilegeMissing):
+        repair(world, SingleUser(), found)
+    assert repair(world, SingleUser(), found, action="promote-pending").move is not None
+    assert world.works()
+    assert status(world, SingleUser()).verdict is Verdict.CURRENT_IS_WEAK
+    world.server.accounts["app"].grants.update(grants)
+    assert status(world, SingleUser()).is_well
+
+
+@pytest.mark.parametrize(
+    ("failure", "answer"),
+    [(TargetError("test statement 1 failed"), Answer.WEAK), (TargetUnreachable("gone"), Answer.UNKNOWN)],
+)
+def test_a_statement_that_fails_says_nothing_against_the_password(
+    failure: TargetError, answer: Answer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_: FakeSession) -> None:
+        raise failure
+
+    world = RotationWorld(SingleUser())
+    monkeypatch.setattr(FakeSession, "check_use", fail)
+    (told_of_current,) = status(world, SingleUser()).answers
+    assert (told_of_current.answer, told_of_current.detail) == (answer, str(failure))
 
 
 def test_l8_a_version_without_a_value_is_dropped() -> None:

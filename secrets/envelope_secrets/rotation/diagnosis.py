@@ -20,7 +20,7 @@ class Answer(Enum):
     """What is known of the value of one version."""
 
     ACCEPTED = "the target accepts it"
-    WEAK = "it logs in, and may lack a privilege"
+    WEAK = "it logs in, and may lack a privilege, or fails at a test statement"
     REFUSED = "the target does not accept it"
     EXPIRED = "the target knows it, and lets nobody in with it any more"
     REPLACED = "not tried: the account has one password, and that is another version's"
@@ -79,6 +79,7 @@ class Verdict(Enum):
     HALF_WAY = "the target accepts the pending version and the current one: the rotation can be finished"
     IN_FORCE = "the target accepts the pending version and not the current one: readers of AWSCURRENT are locked out"
     PENDING_WORKS = "the target accepts the pending version; of the current one it does not tell"
+    WEAK_IN_FORCE = "the pending version logs in and may lack a privilege; the current one does not log in"
     HALF_GRANTED = "the pending version logs in and may lack a privilege; the current one still works"
     NOT_APPLIED = "the target does not accept the pending version, and the current one works"
     NOT_MADE = "a rotation was announced and has stored no value; the current version works"
@@ -96,6 +97,7 @@ ACTIONS: Mapping[Verdict, tuple[RotationAction, ...]] = {
     Verdict.HALF_WAY: (RotationAction.ROTATE, RotationAction.DROP_PENDING),
     Verdict.IN_FORCE: (RotationAction.PROMOTE_PENDING, RotationAction.ROTATE),
     Verdict.PENDING_WORKS: (RotationAction.PROMOTE_PENDING,),
+    Verdict.WEAK_IN_FORCE: (RotationAction.ROTATE, RotationAction.PROMOTE_PENDING),
     Verdict.HALF_GRANTED: (RotationAction.ROTATE, RotationAction.DROP_PENDING),
     Verdict.NOT_APPLIED: (RotationAction.DROP_PENDING, RotationAction.ROTATE),
     Verdict.NOT_MADE: (RotationAction.DROP_PENDING, RotationAction.ROTATE),
@@ -183,7 +185,8 @@ _TABLE: Mapping[tuple[_Knows, _Knows], Verdict] = {
     (_YES, _YES): Verdict.HALF_WAY,
     (_YES, _PARTLY): Verdict.HALF_WAY,
     (_YES, _UNTOLD): Verdict.PENDING_WORKS,
-    **{(_PARTLY, current): Verdict.UNCLEAR for current in _Knows},
+    **{(_PARTLY, current): Verdict.WEAK_IN_FORCE for current in _Knows},
+    (_PARTLY, _UNTOLD): Verdict.UNCLEAR,
     (_PARTLY, _YES): Verdict.HALF_GRANTED,
     (_PARTLY, _PARTLY): Verdict.HALF_GRANTED,
     (_Knows.NO, _YES): Verdict.NOT_APPLIED,

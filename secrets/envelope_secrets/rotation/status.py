@@ -274,6 +274,8 @@ def _diagnosis(
 def _moves(labels: StagingLabels, answers: tuple[VersionAnswer, ...]) -> dict[RotationAction, StageMove]:
     """The moves of labels that actions would be."""
     working = {answer.source: answer.version_id for answer in reversed(answers) if answer.works}
+    # That it may lack a privilege is no reason to keep its label from the only version that logs in.
+    working |= {one.source: one.version_id for one in answers if one.source is Source.PENDING and _logs_in(one)}
     promote = partial(promotion, labels)
     moves = {
         RotationAction.DROP_PENDING: pending_removal(labels),
@@ -288,6 +290,10 @@ def _moves(labels: StagingLabels, answers: tuple[VersionAnswer, ...]) -> dict[Ro
         },
     }
     return {action: move for action, move in moves.items() if move is not None}
+
+
+def _logs_in(answer: VersionAnswer) -> bool:
+    return answer.works or answer.answer is Answer.WEAK
 
 
 def _obstacle(

@@ -9,7 +9,7 @@ from envelope.errors import EnvelopeError
 from envelope_secrets.rotation.accounts import Accounts
 from envelope_secrets.rotation.alternating_users import AlternatingUsers
 from envelope_secrets.rotation.credentials import parse_credentials
-from envelope_secrets.rotation.database import Database, DatabaseCredentials
+from envelope_secrets.rotation.database import Database, DatabaseCredentials, DatabaseSession
 from envelope_secrets.rotation.diagnosis import Answer, VersionAnswer
 from envelope_secrets.rotation.failures import (
     AccountLocked,
@@ -17,6 +17,7 @@ from envelope_secrets.rotation.failures import (
     PasswordExpired,
     PrivilegeMissing,
     RotationRefused,
+    TargetError,
 )
 from envelope_secrets.rotation.hosts import EqualHosts, HostCheck
 from envelope_secrets.rotation.probing import Source
@@ -68,7 +69,7 @@ class _DatabaseProbe:
             locked = str(error)
         else:
             with session:
-                session.check_use()
+                _check_use(session)
             if is_other_account:
                 _compare(self.rotator, rotation, version)
             return
@@ -87,6 +88,23 @@ class _DatabaseProbe:
         if is_other_user or not self.same_host(found, current):
             raise RotationRefused(f"version {version.version_id} names another server or user than the current one")
         return found
+
+
+def _check_use(session: DatabaseSession) -> None:
+    """Try what an application does. Where only that fails, the credentials work.
+
+    Raises:
+        PrivilegeMissing: it fails, for whatever reason but that the server is gone.
+    """
+    try:
+        session.check_use()
+    except TargetError as error:
+        if type(error) is not TargetError:
+            raise
+        problem, hint = str(error), error.hint
+    else:
+        return
+    raise PrivilegeMissing(problem, hint=hint)
 
 
 def _compare(rotator: Rotator, rotation: Rotation, version: Secret) -> None:
