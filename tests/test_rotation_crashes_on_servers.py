@@ -43,7 +43,7 @@ STOPS = Stops()
 STORE_EACH = {STRICT: None, LOCAL: 9}
 """How many points a kind of store takes the next of, where all is taken; all, and more, if None."""
 
-SAMPLES = {STRICT: 41, LOCAL: 71}
+SAMPLES = {STRICT: 79, LOCAL: 131}
 SINGLE, ALTERNATING, DUAL = SingleUser(), AlternatingUsers(), DualPassword()
 
 

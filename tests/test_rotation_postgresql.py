@@ -40,10 +40,13 @@ from tests.servers.logins import (
     interruptions,
 )
 from tests.servers.running import RunningServer
+from tests.thoroughness import TAKES_ALL
 
 pytest_plugins = ["tests.servers.fixtures"]
 
 NUMBERS = count(1)
+EACH = 1 if TAKES_ALL else 3
+"""Of the points of a preparation; an odd number, so that some are before a statement and some after one."""
 PASSWORD = "a first password"
 
 
@@ -338,8 +341,8 @@ def test_a_preparation_that_is_interrupted_anywhere_is_whole_or_not_there_and_co
             session.set_password(clone, "second")
 
     points = 0
-    for _ in interruptions(PostgreSqlSession, "_execute", prepare, monkeypatch):
-        points += 1
+    for _ in interruptions(PostgreSqlSession, "_execute", prepare, monkeypatch, each=EACH):
+        points += EACH
         with admin(target, server) as session:
             if accepts(target, server, clone, "second"):
                 assert session.missing_privileges(clone, base) == ()

@@ -8,7 +8,7 @@ from typing import Protocol
 __all__ = ["POINTS", "TAKES_ALL", "Recorder"]
 
 TAKES_ALL = os.environ.get("ENVELOPE_EVERY_POINT") == "1"
-"""Whether every crash point, every kill and every combination with another implementation is tried."""
+"""Whether every crash point, kill, transcript with each kind of key, and combination with a peer is tried."""
 
 POINTS = "deaths"
 """The property of a test whose value is shown at the end of the run: how often something died, and what came of it."""

@@ -118,8 +118,10 @@ def interrupted(owner: type, method: str, dies_at: int, patch: pytest.MonkeyPatc
         yield passed
 
 
-def interruptions(owner: type, method: str, action: Callable[[], object], patch: pytest.MonkeyPatch) -> Iterator[int]:
-    """Run the action again and again, interrupted at each of its points in turn; yields after each interruption."""
+def interruptions(
+    owner: type, method: str, action: Callable[[], object], patch: pytest.MonkeyPatch, *, each: int = 1
+) -> Iterator[int]:
+    """Run the action again and again, interrupted at each so many-th of its points; yields after each interruption."""
     dies_at = 0
     while True:
         with interrupted(owner, method, dies_at, patch):
@@ -130,4 +132,4 @@ def interruptions(owner: type, method: str, action: Callable[[], object], patch:
             else:
                 return
         yield dies_at
-        dies_at += 1
+        dies_at += each
