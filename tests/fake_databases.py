@@ -142,7 +142,7 @@ class FakeSession:
         model = accounts[like]
         if username not in accounts:
             with self.server.statement("create account"):
-                accounts[username] = Account(is_locked=True)
+                accounts.setdefault(username, Account(is_locked=True))
         clone = accounts[username]
         for grant in sorted(model.grants - clone.grants):
             with self.server.statement(f"grant {grant}"):

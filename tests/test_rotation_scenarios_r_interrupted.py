@@ -98,6 +98,41 @@ def test_r9_a_delivery_that_comes_between_any_two_calls_of_another_one_is_a_succ
     assert number >= 7, "so few points cannot be the whole of it"
 
 
+@pytest.mark.parametrize("strategy", [SingleUser(), DualPassword(), AlternatingUsers()])
+def test_r9_a_step_whose_rotation_is_finished_by_another_delivery_changes_nothing_more(strategy: Strategy) -> None:
+    """It read the secret before that, and goes on after it."""
+    number, was_last = 0, False
+    while not was_last:
+        world = RotationWorld(strategy)
+        world.fake.rotate(world.name, lambda event, context: None, token=V2)
+        world.step("createSecret", 2)
+        was_last = not finished_within(world, number)
+        assert world.labels.holder(AWSCURRENT) == V2
+        assert world.works(), f"{number}: {world.points.passed}"
+        number += 1
+    assert number >= 9, "so few points cannot be the whole of it"
+
+
+def finished_within(world: RotationWorld, number: int) -> bool:
+    """Deliver setSecret, and at this point of it all that is left of the rotation. Whether there was such a point."""
+    first = len(world.points.passed)
+
+    def finish() -> None:
+        if len(world.points.passed) == first + number + 1:
+            with world.points.nobody_watches():
+                for step in STEPS[1:]:
+                    world.step(step, 2)
+
+    world.points.at_each = finish
+    world.step("setSecret", 2)
+    world.points.at_each = lambda: None
+    is_there = len(world.points.passed) - first > number
+    if not is_there:
+        for step in STEPS[1:]:
+            world.step(step, 2)
+    return is_there
+
+
 def delivered_within_itself(world: RotationWorld, step: str, number: int) -> bool:
     """Deliver a step, and the whole of it once more at this point of it. Whether there was such a point."""
     first = len(world.points.passed)

@@ -69,21 +69,17 @@ class _DualPasswordRotator:
 
     def apply(self, rotation: Rotation, pending: Secret) -> None:
         accounts = self._accounts(rotation, pending)
-        try:
-            login = find_login(self.database, accounts.pending_first(), rotation.deadline)
-        except PasswordExpired:
-            if not accounts.current.admin_secret_id:
-                raise
-            self._replace_expired(accounts)
-            return
-        with login.session as session:
-            if login.source is Source.PENDING:
-                save_again(session, accounts, asks_admin=True)
-            elif not accounts.current.admin_secret_id:
-                self._add(session, accounts, login)
-        if login.source is not Source.PENDING and accounts.current.admin_secret_id:
-            with open_admin(rotation, self.database, accounts.current, self.options.same_host) as admin:
-                self._add(admin, accounts, login)
+        login = self._login(accounts)
+        if login is not None:
+            with login.session as session:
+                if login.source is Source.PENDING:
+                    save_again(session, accounts, asks_admin=True)
+                    return
+                if not accounts.current.admin_secret_id:
+                    self._change(session, accounts, login)
+                    return
+        with open_admin(rotation, self.database, accounts.current, self.options.same_host) as admin:
+            self._change(admin, accounts, login)
 
     def verify(self, rotation: Rotation, pending: Secret) -> None:
         accounts = self._accounts(rotation, pending)
@@ -93,20 +89,28 @@ class _DualPasswordRotator:
     def retire(self, rotation: Rotation, pending: Secret) -> None:
         """There is nothing: clients may use the older password until the next rotation replaces it."""
 
-    def _replace_expired(self, accounts: Accounts) -> None:
-        """Nobody can use the password that has expired, so none is kept beside the new one."""
-        with open_admin(accounts.rotation, self.database, accounts.current, self.options.same_host) as admin:
-            if accounts.rotation.may_change(CHANGE_S, "setting a password"):
-                admin.set_password(accounts.pending.username, accounts.pending.password)
+    def _login(self, accounts: Accounts) -> Login | None:
+        """What the account logs in with; None if that has expired, and an administrator can help."""
+        try:
+            return find_login(self.database, accounts.pending_first(), accounts.rotation.deadline)
+        except PasswordExpired:
+            if not accounts.current.admin_secret_id:
+                raise
+            return None
 
-    def _add(self, session: DatabaseSession, accounts: Accounts, login: Login) -> None:
+    def _change(self, session: DatabaseSession, accounts: Accounts, login: Login | None) -> None:
+        """Add the pending password; instead of one that has expired, which nobody can use, set it."""
         if not isinstance(session, KeepsTwoPasswords):
             raise TargetError(
                 "the server has one password for each account",
                 hint="use AlternatingUsers(), or SingleUser()",
             )
         wanted = accounts.pending
-        if accounts.rotation.may_change(CHANGE_S, "adding a password"):
+        if not accounts.rotation.may_change(CHANGE_S, "adding a password"):
+            return
+        if login is None:
+            session.set_password(wanted.username, wanted.password)
+        else:
             session.add_password(wanted.username, wanted.password, current=login.credentials.password)
 
     def _accounts(self, rotation: Rotation, pending: Secret) -> Accounts:
