@@ -165,7 +165,7 @@ def test_an_account_that_may_not_log_in_any_more_does_not_take_its_live_clone_wi
 def test_a_locked_account_does_not_take_its_live_clone_with_it(
     mariadb: MySqlStatements, mariadb_server: RunningServer
 ) -> None:
-    name = f"app{next(NUMBERS)}"
+    name = f"attacked{next(NUMBERS)}"
     mariadb.run("CREATE USER %s@'%%' IDENTIFIED BY 'first'", name)
     mariadb.run("GRANT SELECT ON mysql.help_topic TO %s@'%%'", name)
     world = world_of(mariadb_server, MariaDb(ca_file=mariadb_server.ca_file), AlternatingUsers(), name)
@@ -179,7 +179,7 @@ def test_no_stop_leaves_a_host_of_an_account_without_the_new_password(
     mariadb: MySqlStatements, mariadb_server: RunningServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The next attempt logs in from one host, and finds there that the password is in force."""
-    name, database = f"app{next(NUMBERS)}", MariaDb(ca_file=mariadb_server.ca_file)
+    name, database = f"attacked{next(NUMBERS)}", MariaDb(ca_file=mariadb_server.ca_file)
     hosts = ("%", "127.0.0.1", "localhost")
 
     def hashes() -> set[str]:
@@ -237,7 +237,7 @@ def test_e4_after_the_change_a_deleted_and_restored_secret_goes_on(
     strategy: Strategy, real: tuple[RunningServer, Any], request: pytest.FixtureRequest
 ) -> None:
     server, database = real
-    name = f"app{next(NUMBERS)}"
+    name = f"attacked{next(NUMBERS)}"
     real_account(request, server, name)
     world = world_of(server, database, strategy, name, dbname="")
     begin(world)
@@ -258,7 +258,7 @@ def test_e2_e3_what_aws_refuses_before_the_change_leaves_the_current_password_in
     code: str, strategy: Strategy, real: tuple[RunningServer, Any], request: pytest.FixtureRequest
 ) -> None:
     server, database = real
-    name = f"app{next(NUMBERS)}"
+    name = f"attacked{next(NUMBERS)}"
     real_account(request, server, name)
     world = world_of(server, database, strategy, name, dbname="")
     begin(world)
@@ -283,7 +283,7 @@ def test_r9_deliveries_of_one_step_in_parallel_end_with_one_password(
     strategy: Strategy, real: tuple[RunningServer, Any], request: pytest.FixtureRequest
 ) -> None:
     server, database = real
-    name = f"app{next(NUMBERS)}"
+    name = f"attacked{next(NUMBERS)}"
     real_account(request, server, name)
     world = world_of(server, database, strategy, name, dbname="")
     begin(world)
